@@ -1,0 +1,1 @@
+"""Training dynamics of untrained networks that solve inverse problems."""

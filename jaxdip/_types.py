@@ -1,0 +1,14 @@
+"""Names for the kinds of value that signatures mention."""
+
+from typing import Any, TypeAlias
+
+from jaxtyping import Array, Bool, Float, Inexact, Int, PRNGKeyArray
+
+#: A typed JAX random key, `jax.random.key(seed)`.
+Key: TypeAlias = PRNGKeyArray
+#: A real number: a Python float or a zero-dimensional real array (never recompiles as an array).
+RealScalar: TypeAlias = float | Float[Array, ""]
+#: Any pytree.
+Tree: TypeAlias = Any
+
+__all__ = ["Array", "Bool", "Float", "Inexact", "Int", "Key", "RealScalar", "Tree"]
