@@ -1,1 +1,13 @@
-"""generators"""
+"""Generators: the untrained networks whose weights are θ."""
+
+from jaxdip.generators._activations import ACTIVATIONS as ACTIVATIONS
+from jaxdip.generators._activations import Activation as Activation
+from jaxdip.generators._activations import activation as activation
+from jaxdip.generators._base import AbstractGenerator as AbstractGenerator
+from jaxdip.generators._latent import on_sphere as on_sphere
+from jaxdip.generators._layered import AbstractLayeredGenerator as AbstractLayeredGenerator
+from jaxdip.generators._layered import LastLayer as LastLayer
+from jaxdip.generators._linear import Linear as Linear
+from jaxdip.generators._mlp import MLP as MLP
+from jaxdip.generators._two_layer import OUTPUT_BOUND as OUTPUT_BOUND
+from jaxdip.generators._two_layer import TwoLayer as TwoLayer

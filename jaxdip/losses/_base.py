@@ -5,7 +5,7 @@ import abc
 import equinox as eqx
 from equinox import AbstractClassVar, AbstractVar
 
-from jaxdip._types import Array, RealScalar
+from jaxdip._types import Array
 
 
 class AbstractDesingularizer(eqx.Module):
@@ -14,13 +14,14 @@ class AbstractDesingularizer(eqx.Module):
     All five functions act on loss values (`psi`, `dpsi`, `Psi`) or on what they return (`psi_inv`,
     `Psi_inv`), elementwise on arrays, and under jit and vmap. `radius` is r0: the inequality holds
     on 0 < L(v) < r0 (infinite where it holds everywhere the loss is defined). `domain` says in
-    words where. Ψ is fixed up to a constant, which cancels in every bound.
+    words where. ψ(0) = 0; for a convex loss dist(v, argmin L) ≤ ψ(L(v)). Ψ is
+    fixed up to a constant, which cancels in every bound.
 
     Reference: Definition II.2 of arXiv 2403.05395, on [0 < f < r0] (the paper prints [f < r0],
     which would include minimisers).
     """
 
-    radius: AbstractVar[RealScalar]
+    radius: AbstractVar[Array]
     domain: AbstractVar[str]
     #: ψ is concave, so the sharper constants of gradient descent apply.
     concave: AbstractClassVar[bool]
@@ -55,12 +56,18 @@ class AbstractLoss(eqx.Module):
 
     #: Takes complex predictions and data.
     takes_complex: AbstractClassVar[bool]
-    #: The gradient is Lipschitz on bounded sets, as the theorems assume.
-    smooth: AbstractClassVar[bool]
+    #: The gradient is locally Lipschitz where the loss is defined, as the theorems assume (for
+    #: some losses it depends on a parameter; False while that parameter is traced).
+    smooth: AbstractVar[bool]
 
     @abc.abstractmethod
     def __call__(self, v: Array, y: Array) -> Array:
-        """L_y(v), summed over all entries."""
+        """L_y(v), summed over all entries; +inf or NaN where the loss is not defined.
+
+        Raises:
+            ValueError: if v and y differ in shape.
+            TypeError: if either is complex and the loss does not take complex numbers.
+        """
 
     @abc.abstractmethod
     def desingularizer(self, y: Array) -> AbstractDesingularizer:

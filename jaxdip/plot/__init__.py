@@ -1,1 +1,13 @@
-"""plot"""
+"""Figures of results: the only place that imports matplotlib.
+
+Every function takes arrays and returns a `matplotlib.figure.Figure` of its own. Pyplot, its global
+state and the user's settings are left alone.
+"""
+
+from jaxdip.plot._order import OrderSeries as OrderSeries
+from jaxdip.plot._order import order_plot as order_plot
+from jaxdip.plot._report import RecoveryRun as RecoveryRun
+from jaxdip.plot._report import recovery_report as recovery_report
+from jaxdip.plot._save import read_config as read_config
+from jaxdip.plot._save import save as save
+from jaxdip.plot._style import dynamics_style as dynamics_style

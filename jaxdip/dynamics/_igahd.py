@@ -1,0 +1,125 @@
+"""The inertial gradient algorithm with Hessian damping."""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from jaxdip._tree import tree_axpy, tree_sub
+from jaxdip._types import Array, Float, Int, RealScalar, Tree
+from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._descent import AbstractDescent
+from jaxdip.dynamics._scales import Scales
+from jaxdip.problem import is_concrete
+
+
+class IGAHD(AbstractDescent):
+    """IGAHD, the discrete counterpart of `ISEHD`, at time t = ℓ√s.
+
+        η_ℓ = θ_ℓ + (1 − α√s)(θ_ℓ − θ_{ℓ−1}) − β√s(∇f(θ_ℓ) − ∇f(θ_{ℓ−1}))
+        θ_{ℓ+1} = η_ℓ − s∇f(θ_ℓ),    θ_{−1} = θ_0.
+
+    `gradient_at="theta"` is the form printed in the talk, one gradient a step;
+    `gradient_at="eta"` takes the last gradient at η_ℓ, as in arXiv 1907.10536, two gradients a
+    step. Both tend to ISEHD as s → 0. On a quadratic mode with eigenvalue λ the first is stable iff
+    λ < 2(2 − α√s)/(s + 2β√s).
+
+    Defaults: s = 1/L; α = μ, the smallest non-zero singular value of A J_g(θ0); β = √s. The
+    talk's β = 1/(2α) makes the largest stable √s proportional to μ/L and so loses the
+    acceleration; β of the order of √s keeps it.
+
+    Attributes:
+        s: squared step s > 0, in units of time².
+        alpha: viscous damping α > 0, in units of 1/time, with α√s ≤ 1.
+        beta: Hessian damping β ≥ 0, in units of time.
+    """
+
+    linear: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleVariableOverride]
+    s: Float[Array, ""] | None
+    alpha: Float[Array, ""] | None
+    beta: Float[Array, ""] | None
+    gradient_at: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        s: RealScalar | None = None,
+        alpha: RealScalar | None = None,
+        beta: RealScalar | None = None,
+        *,
+        gradient_at: Literal["theta", "eta"] = "theta",
+    ):
+        """Takes s, α and β; what is left out is filled in from the problem.
+
+        Raises:
+            ValueError: unless s > 0, α > 0 and β ≥ 0, all finite, and α√s ≤ 1.
+        """
+        self.s = number("s", s, positive=True)
+        self.alpha = number("alpha", alpha, positive=True)
+        self.beta = number("beta", beta, positive=False)
+        if gradient_at not in ("theta", "eta"):
+            raise ValueError(f"gradient_at is 'theta' or 'eta', got {gradient_at!r}")
+        self.gradient_at = gradient_at
+        _check_momentum(self.s, self.alpha)
+
+    def resolve(self, scales: Scales) -> tuple["IGAHD", tuple[str, ...]]:
+        """s = 1/L, α = μ and β = √s where left out."""
+        notes = ()
+        s, alpha, beta = self.s, self.alpha, self.beta
+        if s is None:
+            L = scales.lipschitz
+            s = 1.0 / L.value
+            notes += (f"s: 1/L, L from {L.how}",)
+        if alpha is None:
+            alpha = jnp.minimum(scales.mu.astype(s.dtype), 1.0 / jnp.sqrt(s))
+            notes += ("alpha: the smallest non-zero singular value of A J at the start",)
+        if beta is None:
+            beta = jnp.sqrt(s)
+            notes += ("beta: sqrt(s)",)
+        return IGAHD(s, alpha, beta, gradient_at=self.gradient_at), notes  # pyright: ignore[reportArgumentType]
+
+    def numbers(self) -> dict[str, Array]:
+        """s, α and β."""
+        s, alpha, beta = self._resolved()
+        return {"s": s, "alpha": alpha, "beta": beta}
+
+    def _resolved(self) -> tuple[Array, Array, Array]:
+        if self.s is None or self.alpha is None or self.beta is None:
+            raise ValueError("s, alpha and beta are not known yet; call resolve, or give them")
+        return self.s, self.alpha, self.beta
+
+    def init(self, grad: Callable[[Tree], Tree], theta: Tree) -> Tree:
+        """(θ_{−1}, ∇f(θ_{−1})) = (θ_0, ∇f(θ_0))."""
+        return theta, grad(theta)
+
+    def step(self, grad: Callable[[Tree], Tree], theta: Tree, state: Tree) -> tuple[Tree, Tree]:
+        """η_ℓ, then the gradient step from it."""
+        s, alpha, beta = self._resolved()
+        h = jnp.sqrt(s)
+        before, g_before = state
+        g = grad(theta)
+        eta = tree_axpy(1.0 - alpha * h, tree_sub(theta, before), theta)
+        eta = tree_axpy(-beta * h, tree_sub(g, g_before), eta)
+        last = g if self.gradient_at == "theta" else grad(eta)
+        return tree_axpy(-s, last, eta), (theta, g)
+
+    def time(self, step: Int[Array, ""]) -> Array:
+        """ℓ√s."""
+        s = self._resolved()[0]
+        return jnp.sqrt(s) * step.astype(s.dtype)
+
+    def with_time_step(self, h: RealScalar) -> "IGAHD":
+        """IGAHD with √s = h and the same α and β."""
+        return IGAHD(h * h, self.alpha, self.beta, gradient_at=self.gradient_at)  # pyright: ignore[reportArgumentType]
+
+
+def _check_momentum(s: Array | None, alpha: Array | None):
+    if s is None or alpha is None or not is_concrete(s, alpha) or s.ndim or alpha.ndim:
+        return
+    momentum = 1 - float(alpha) * float(s) ** 0.5
+    # The defaults may put α√s at 1 up to rounding.
+    if momentum < -1e-6:
+        raise ValueError(
+            f"alpha sqrt(s) is at most 1, got {1 - momentum:g} (alpha={float(alpha):g}, "
+            f"s={float(s):g}); take a smaller s or alpha"
+        )

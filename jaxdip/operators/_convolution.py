@@ -1,0 +1,86 @@
+"""Convolution of real arrays over their leading axes, the last axis counting channels."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from jaxdip._types import Array
+
+#: What lies beyond the border: the opposite side, zeros, or the mirror image (… b a | a b …).
+Boundary: TypeAlias = Literal["periodic", "zero", "reflect"]
+BOUNDARIES = ("periodic", "zero", "reflect")
+
+
+def convolve(kernel: Array, x: Array, boundary: Boundary) -> Array:
+    """(k * x)_i = Σ_j k_j x_{i+c−j}, where c = K // 2 is the kernel's centre.
+
+    Args:
+        kernel: of d axes.
+        x: of d + 1 axes, the last one counting channels.
+        boundary: 'zero' or 'reflect'; the periodic case is `fourier_filter`.
+
+    Returns:
+        An array of the shape of x.
+    """
+    after = [size // 2 for size in kernel.shape]
+    before = [size - 1 - centre for size, centre in zip(kernel.shape, after, strict=True)]
+    padding = [*zip(before, after, strict=True), (0, 0)]
+    padded = jnp.pad(x, padding, mode="constant" if boundary == "zero" else "symmetric")
+    images = jnp.moveaxis(padded, -1, 0)[:, None]
+    convolved = jax.lax.conv_general_dilated(
+        images,
+        jnp.flip(kernel)[None, None],
+        window_strides=(1,) * kernel.ndim,
+        padding="VALID",
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return jnp.moveaxis(convolved[:, 0], 0, -1)
+
+
+def centred(kernel: Array, extents: Sequence[int]) -> Array:
+    """The kernel on a periodic grid with its centre at the origin, wrapped where it is larger."""
+    places = [
+        (jnp.arange(size) - size // 2) % extent
+        for size, extent in zip(kernel.shape, extents, strict=True)
+    ]
+    return jnp.zeros(tuple(extents), kernel.dtype).at[jnp.ix_(*places)].add(kernel)
+
+
+def fourier_gains(kernel: Array, extents: Sequence[int]) -> Array:
+    """k̂ at the non-negative frequencies of the last axis."""
+    return jnp.fft.rfftn(centred(kernel, extents))
+
+
+def fourier_filter(gains: Array, x: Array) -> Array:
+    """Multiply the Fourier coefficients of each channel by `gains`."""
+    axes = tuple(range(gains.ndim))
+    spectrum = gains[..., None] * jnp.fft.rfftn(x, axes=axes)
+    return jnp.fft.irfftn(spectrum, s=x.shape[:-1], axes=axes)
+
+
+def cosine_gains(kernel: Array, extents: Sequence[int]) -> Array:
+    """The eigenvalues of convolution with a symmetric kernel between half-sample mirrors.
+
+    The eigenvectors are cos(π k (i + ½)/N), those of the second discrete cosine transform, with
+    eigenvalues Σ_j k_j cos(π k (j − c)/N) along each axis.
+
+    Reference: G. Strang, The discrete cosine transform, SIAM Review 41 (1999).
+    """
+    gains = kernel
+    for axis, (size, extent) in enumerate(zip(kernel.shape, extents, strict=True)):
+        offsets = jnp.arange(size) - size // 2
+        # The product is an integer: reducing it modulo the period keeps the angle exact.
+        turns = (jnp.arange(extent)[:, None] * offsets) % (2 * extent)
+        cosines = jnp.cos(turns.astype(kernel.dtype) * (jnp.pi / extent))
+        along = jnp.tensordot(cosines, gains, axes=(1, axis), precision=jax.lax.Precision.HIGHEST)
+        gains = jnp.moveaxis(along, 0, axis)
+    return gains
+
+
+def cosine_filter(gains: Array, x: Array) -> Array:
+    """Multiply the cosine coefficients of each channel by `gains`."""
+    axes = tuple(range(gains.ndim))
+    spectrum = gains[..., None] * jax.scipy.fft.dctn(x, axes=axes, norm="ortho")
+    return jax.scipy.fft.idctn(spectrum, axes=axes, norm="ortho")

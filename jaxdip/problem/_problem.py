@@ -1,0 +1,149 @@
+"""The inverse problem: what the dynamics minimises over θ."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from jaxdip._types import Array, Tree
+from jaxdip.generators import AbstractGenerator
+from jaxdip.losses import AbstractLoss
+from jaxdip.operators import AbstractOperator
+
+
+def is_concrete(*arrays: Array) -> bool:
+    """Whether values can be looked at, which they cannot while JAX traces."""
+    return not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(arrays))
+
+
+class Problem(eqx.Module):
+    """Recover x̄ from y = F(x̄) + ε by driving θ on f(θ) = L_y(F(g(u, θ))).
+
+    Everything but θ: the latent u, the operator F, the loss L and the data y. A problem is a
+    pytree, so `jax.vmap` runs over its data, latents and operators.
+
+    Attributes:
+        u: the latent, shape (d,).
+        operator: F.
+        loss: L.
+        y: the data, of the operator's output shape.
+    """
+
+    u: Array
+    operator: AbstractOperator
+    loss: AbstractLoss
+    y: Array
+
+    def __init__(self, *, u: Array, operator: AbstractOperator, loss: AbstractLoss, y: Array):
+        """States the problem and checks that its parts fit.
+
+        Raises:
+            TypeError: if operator or loss is not one, or complex data meets a real loss.
+            ValueError: if shapes disagree, u is zero or not finite, or the data has NaN or lies
+                outside the loss's domain.
+        """
+        if not isinstance(operator, AbstractOperator):
+            raise TypeError(
+                f"operator is a jaxdip operator, got {type(operator).__name__}; wrap a function of "
+                "your own as jaxdip.operators.Callable(function, in_shape)"
+            )
+        if not isinstance(loss, AbstractLoss):
+            raise TypeError(
+                f"loss is a jaxdip loss, got {type(loss).__name__}; for example jaxdip.losses.MSE()"
+            )
+        self.u, self.operator, self.loss, self.y = jnp.asarray(u), operator, loss, jnp.asarray(y)
+        self._check_shapes()
+        if is_concrete(self.u, self.y):
+            self._check_values()
+
+    def _check_shapes(self):
+        out = self.operator.out_structure
+        if self.y.shape != out.shape:
+            raise ValueError(
+                f"the operator makes observations of shape {out.shape}, but y has {self.y.shape}"
+            )
+        if self.u.ndim != 1:
+            raise ValueError(f"the latent u is a vector, got shape {self.u.shape}")
+        if jnp.issubdtype(self.u.dtype, jnp.complexfloating):
+            raise TypeError("the latent u is real, got a complex one")
+        for what, dtype in (("the data y are", self.y.dtype), ("the operator is", out.dtype)):
+            if jnp.issubdtype(dtype, jnp.complexfloating) and not self.loss.takes_complex:
+                raise TypeError(
+                    f"{what} complex, but {type(self.loss).__name__} takes real predictions only; "
+                    "use jaxdip.losses.MSE(), or an operator with real output"
+                )
+
+    def _check_values(self):
+        if not bool(jnp.all(jnp.isfinite(self.u))) or not bool(jnp.any(self.u != 0)):
+            raise ValueError("the latent u must be finite and not zero; draw it by on_sphere(d)")
+        bad = int(jnp.sum(~jnp.isfinite(self.y)))
+        if bad:
+            raise ValueError(
+                f"y has {bad} entries that are NaN or infinite out of {self.y.size}; mask them out "
+                "with jaxdip.operators.Mask, or mend the data"
+            )
+        self.loss.check_data(self.y)
+
+    def signal(self, generator: AbstractGenerator) -> Array:
+        """The signal x = g(u, θ)."""
+        return generator(self.u)
+
+    def predict(self, generator: AbstractGenerator) -> Array:
+        """The prediction F(g(u, θ)), of the data's shape."""
+        return self.operator(generator(self.u))
+
+    def objective(self, generator: AbstractGenerator) -> Array:
+        """The loss f(θ) = L_y(F(g(u, θ))), a real scalar."""
+        return self.loss(self.predict(generator), self.y)
+
+
+def check_generator(problem: Problem, generator: AbstractGenerator) -> None:
+    """Says what is wrong if a generator does not fit a problem.
+
+    Raises:
+        TypeError: if it is not a generator.
+        ValueError: if the latent or the signal has another shape than the problem's.
+    """
+    if not isinstance(generator, AbstractGenerator):
+        raise TypeError(
+            f"generator is a jaxdip generator, got {type(generator).__name__}; for example "
+            "jaxdip.TwoLayer(latent=..., width=..., out=..., key=...)"
+        )
+    made = jax.eval_shape(generator, problem.u)
+    wanted = problem.operator.in_structure
+    if made.shape != wanted.shape:
+        raise ValueError(
+            f"the generator makes signals of shape {made.shape}, the operator takes "
+            f"{wanted.shape}; set the generator's out={wanted.shape}"
+        )
+
+
+class Parameters(eqx.Module):
+    """f as a function of θ alone: the problem with the generator's untrained rest filled in.
+
+    θ is the generator's pytree with None at every leaf that does not train.
+    """
+
+    problem: Problem
+    rest: Tree
+
+    def generator(self, theta: Tree) -> AbstractGenerator:
+        """The generator with parameters θ."""
+        return eqx.combine(theta, self.rest)
+
+    def predict(self, theta: Tree) -> Array:
+        """F(g(u, θ))."""
+        return self.problem.predict(self.generator(theta))
+
+    def __call__(self, theta: Tree) -> Array:
+        """f(θ)."""
+        return self.problem.objective(self.generator(theta))
+
+    def gradient(self, theta: Tree) -> Tree:
+        """∇f(θ)."""
+        return jax.grad(self.__call__)(theta)
+
+
+def parametrize(problem: Problem, generator: AbstractGenerator) -> tuple[Parameters, Tree]:
+    """f as a function of θ, and the generator's own θ."""
+    theta, rest = eqx.partition(generator, generator.trainable())
+    return Parameters(problem, rest), theta

@@ -1,0 +1,51 @@
+"""A saved figure carries its configuration."""
+
+import json
+
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image as Pillow
+
+from jaxdip.plot import read_config, save
+
+CONFIG = {"operator": "blur", "noise": 0.01, "title": "Łojasiewicz ψ"}
+
+
+@pytest.fixture
+def figure():
+    figure = Figure(figsize=(1, 1))
+    figure.subplots().plot([1, 2])
+    return figure
+
+
+def test_png_carries_the_configuration(tmp_path, figure):
+    save(figure, tmp_path / "a.png", CONFIG)
+    assert read_config(tmp_path / "a.png") == CONFIG
+    with Pillow.open(tmp_path / "a.png") as picture:
+        assert json.loads(picture.text["jaxdip"]) == CONFIG
+        assert picture.size == (200, 200)
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg"])
+def test_vector_files_carry_it_too(tmp_path, figure, ending):
+    save(figure, tmp_path / f"a.{ending}", {"operator": "blur"})
+    data = (tmp_path / f"a.{ending}").read_bytes()
+    assert b"operator" in data
+    assert b"blur" in data
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_the_same_figure_is_the_same_file(tmp_path, figure, ending):
+    for name in "ab":
+        save(figure, tmp_path / f"{name}.{ending}", CONFIG)
+    assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+
+
+def test_wrong_calls(tmp_path, figure):
+    with pytest.raises(ValueError, match=r"\.bmp.*\.png"):
+        save(figure, tmp_path / "a.bmp")
+    with pytest.raises(ValueError, match="no folder"):
+        save(figure, tmp_path / "none" / "a.png")
+    figure.savefig(tmp_path / "plain.png")
+    with pytest.raises(ValueError, match="no jaxdip configuration"):
+        read_config(tmp_path / "plain.png")
