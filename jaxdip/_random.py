@@ -3,6 +3,7 @@
 import zlib
 
 import jax
+import jax.numpy as jnp
 
 from jaxdip._types import Key
 
@@ -23,7 +24,7 @@ def key_for(key: Key, purpose: str) -> Key:
     Raises:
         TypeError: if `key` is not a typed key.
     """
-    if not (hasattr(key, "dtype") and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)):
+    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         raise TypeError(
             f"a random key is a typed key, got {type(key).__name__}; make one by jax.random.key(0)"
         )

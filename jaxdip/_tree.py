@@ -2,8 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jaxdip._types import Array, RealScalar, Tree
+
+
+def is_concrete(*trees: Tree) -> bool:
+    """Whether values can be looked at, which they cannot while JAX traces."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def _scalar_like(a: RealScalar, leaf: Array) -> RealScalar:
@@ -33,14 +39,9 @@ def tree_axpy(a: RealScalar, x: Tree, y: Tree) -> Tree:
 
 def tree_dot(x: Tree, y: Tree) -> Array:
     """⟨x, y⟩, summed over all leaves; real trees only."""
-    products = jax.tree.leaves(
-        jax.tree.map(
-            lambda p, q: jnp.vdot(p, q, precision=jax.lax.Precision.HIGHEST),
-            x,
-            y,
-        )
-    )
-    return sum(products[1:], start=products[0])
+    highest = jax.lax.Precision.HIGHEST
+    products = jax.tree.map(lambda p, q: jnp.vdot(p, q, precision=highest), x, y)
+    return jnp.sum(jnp.stack(jax.tree.leaves(products)))
 
 
 def tree_norm(x: Tree) -> Array:

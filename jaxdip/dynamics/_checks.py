@@ -2,9 +2,9 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, RealScalar
 
 
@@ -23,7 +23,7 @@ def number(name: str, value: RealScalar | None, *, positive: bool, hint: str = "
         array = jnp.asarray(value, jnp.result_type(float))
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} is a real number, got {value!r}") from error
-    if array.ndim == 0 and not isinstance(array, jax.core.Tracer):
+    if array.ndim == 0 and is_concrete(array):
         x = float(array)
         if not math.isfinite(x) or x < 0 or (positive and x == 0):
             sign = "positive" if positive else "zero or positive"

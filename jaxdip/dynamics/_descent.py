@@ -21,7 +21,7 @@ class AbstractDescent(eqx.Module):
 
     @abc.abstractmethod
     def resolve(self, scales: Scales) -> tuple[Self, tuple[str, ...]]:
-        """The method with its defaults filled in from the problem, and what was chosen, in words."""
+        """The method with its defaults filled in, and what was chosen, in words."""
 
     @abc.abstractmethod
     def numbers(self) -> dict[str, Array]:

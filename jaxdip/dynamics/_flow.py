@@ -18,7 +18,7 @@ class AbstractFlow(eqx.Module):
 
     @abc.abstractmethod
     def resolve(self, scales: Scales) -> tuple[Self, tuple[str, ...]]:
-        """The flow with its defaults filled in from the problem, and what was chosen, in words."""
+        """The flow with its defaults filled in, and what was chosen, in words."""
 
     @abc.abstractmethod
     def numbers(self) -> dict[str, Array]:

@@ -6,12 +6,11 @@ from typing import ClassVar, Literal
 import equinox as eqx
 import jax.numpy as jnp
 
-from jaxdip._tree import tree_axpy, tree_sub
+from jaxdip._tree import is_concrete, tree_axpy, tree_sub
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._scales import Scales
-from jaxdip.problem import is_concrete
 
 
 class IGAHD(AbstractDescent):

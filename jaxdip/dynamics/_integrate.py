@@ -4,9 +4,10 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdip._result import RESULTS, Solution
-from jaxdip._tree import tree_dtype
+from jaxdip._tree import is_concrete, tree_dtype
 from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._flow import AbstractFlow
@@ -23,7 +24,7 @@ from jaxdip.dynamics._run import (
 )
 from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, check_generator, is_concrete
+from jaxdip.problem import Lift, Parameters, Problem, check_generator
 from jaxdip.problem.observables import AbstractObservable, complete
 
 #: Default tolerances of the ODE solver, by precision: (relative, absolute).
@@ -78,8 +79,8 @@ def integrate(
             always recorded.
         reduce: run in reduced coordinates (exact; see `reduce`).
         solver: a diffrax solver; by default `Tsit5`, explicit of order 5.
-        rtol, atol: relative and absolute tolerance of a step; by default 1e-6 and 1e-9 in float64,
-            1e-4 and 1e-6 in float32.
+        rtol: relative tolerance of a step; by default 1e-6 in float64, 1e-4 in float32.
+        atol: absolute tolerance of a step; by default 1e-9 in float64, 1e-6 in float32.
         stepsize_controller: a diffrax controller instead of the one made from rtol and atol.
         max_steps: how many steps the solver may take (between two records if watched).
         adjoint: how to differentiate; by default diffrax's `RecursiveCheckpointAdjoint`.
@@ -119,8 +120,10 @@ def integrate(
         max_steps=max_steps,
     )
     ts = ts.astype(tree_dtype(theta))
-    run = _run_all if watch is None else _run_watched
-    final, ts, observed, result, stats = run(setting, theta, ts, watch)
+    if watch is None:
+        final, ts, observed, result, stats = _run_all(setting, theta, ts)
+    else:
+        final, ts, observed, result, stats = _run_watched(setting, theta, ts, watch)
     ts, observed = trim(ts, observed)
     solution = Solution(
         ts=ts,
@@ -142,10 +145,11 @@ def _check_times(ts) -> Array:
     if not jnp.issubdtype(ts.dtype, jnp.floating):
         ts = ts.astype(jnp.result_type(float))
     if is_concrete(ts):
-        increasing = bool(jnp.all(ts[1:] > ts[:-1])) and float(ts[0]) >= 0
-        if not increasing or not bool(jnp.all(jnp.isfinite(ts))):
+        # NumPy, because even concrete arrays become tracers in jnp under jit.
+        times = np.asarray(ts)
+        if not (np.all(np.diff(times) > 0) and times[0] >= 0 and np.isfinite(times[-1])):
             raise ValueError("ts must be finite, increasing and at least 0, since θ0 is at t = 0")
-        if float(ts[-1]) == 0:
+        if times[-1] == 0:
             raise ValueError("ts ends at 0: there is nothing to integrate")
     return ts
 
@@ -197,7 +201,7 @@ def _counts(solution: dfx.Solution) -> dict[str, Array]:
 
 
 @eqx.filter_jit
-def _run_all(setting: _Setting, theta: Tree, ts: Array, watch: None):
+def _run_all(setting: _Setting, theta: Tree, ts: Array):
     def save(t, state, args):
         return look(setting.lift, setting.f, setting.observables, setting.flow.parameters(state))
 
@@ -206,14 +210,15 @@ def _run_all(setting: _Setting, theta: Tree, ts: Array, watch: None):
         subs=[dfx.SubSaveAt(ts=ts, fn=save), dfx.SubSaveAt(t1=True)],
     )
     solution = _solve(setting, state0, jnp.zeros((), ts.dtype), ts[-1], everything)
-    observed, ends = solution.ys
-    times, _ = solution.ts
+    assert solution.ys is not None
+    assert solution.ts is not None
+    (observed, ends), (times, ended) = solution.ys, solution.ts
     reached = jnp.isfinite(times)
     observed = _mask(observed, reached)
     loss = jnp.where(reached, observed["loss"], 0)
     last = jax.tree.map(lambda x: x[-1], ends)
     # An unfinished solve leaves infinities in its final state: give back the start instead.
-    arrived = jnp.isfinite(solution.ts[1][-1])
+    arrived = jnp.isfinite(ended[-1])
     theta = setting.flow.parameters(
         jax.tree.map(lambda a, b: jnp.where(arrived, a, b), last, state0)
     )

@@ -172,10 +172,12 @@ def _steps(setting: _Setting, state: _State, length: int) -> _State:
         (theta, memory), _ = jax.lax.scan(body, carry, length=length)
         return _State(state.step + length, theta, memory, state.result)
 
+    limit = setting.tolerance
+
     def above(theta):
         # A NaN compares false, so a diverged run leaves the loop at once.
         loss = setting.f(theta)
-        return loss > setting.tolerance.astype(loss.dtype)
+        return loss > limit.astype(loss.dtype)
 
     def unfinished(carry):
         taken, _, _, going = carry

@@ -62,7 +62,8 @@ def convergence_order(
         halvings: how often the time step is halved, at least 1.
         records: number of comparison times.
         observe: observables to compare besides the loss.
-        rtol, atol: tolerances of the flow's solve, far below the gaps to be measured.
+        rtol: relative tolerance of the flow's solve, far below the gaps to be measured.
+        atol: its absolute tolerance.
 
     Raises:
         ValueError: if counts are not positive or do not divide, or a run did not complete.
@@ -72,7 +73,7 @@ def convergence_order(
             f"halvings and records are at least 1 and records divides steps; got {halvings=}, "
             f"{records=}, {steps=}"
         )
-    ts = jnp.arange(1, records + 1) * (float(horizon) / records)
+    ts = jnp.asarray(np.arange(1, records + 1) * (float(horizon) / records))
     exact = integrate(
         problem, flow, generator, ts, observe=observe, rtol=rtol, atol=atol, throw=True
     )

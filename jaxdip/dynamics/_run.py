@@ -6,11 +6,13 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdip._result import RESULTS, Solution
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Tree
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, is_concrete, parametrize, reduce, unreduced
+from jaxdip.problem import Lift, Parameters, Problem, parametrize, reduce, unreduced
 from jaxdip.problem.observables import AbstractObservable, Snapshot, record
 
 #: What `observe=` takes: observables, or functions of (problem, generator), by name.
@@ -74,7 +76,7 @@ def trim(ts: Array, observed: dict[str, Array]) -> tuple[Array, dict[str, Array]
     """Without the records never reached, where values can be looked at."""
     if not is_concrete(ts) or ts.ndim != 1:
         return ts, observed
-    reached = int(jnp.sum(jnp.isfinite(ts)))
+    reached = int(np.sum(np.isfinite(np.asarray(ts))))
     if reached == ts.shape[0]:
         return ts, observed
     return ts[:reached], {name: rows[:reached] for name, rows in observed.items()}

@@ -9,7 +9,6 @@ from jaxdip.problem._measure import measure as measure
 from jaxdip.problem._problem import Parameters as Parameters
 from jaxdip.problem._problem import Problem as Problem
 from jaxdip.problem._problem import check_generator as check_generator
-from jaxdip.problem._problem import is_concrete as is_concrete
 from jaxdip.problem._problem import parametrize as parametrize
 from jaxdip.problem._reduce import Lift as Lift
 from jaxdip.problem._reduce import Reduction as Reduction

@@ -1,9 +1,9 @@
 """Making data: observe a known signal through an operator, with noise."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key, RealScalar
 from jaxdip.noise import AbstractNoise, Gaussian
 from jaxdip.operators import AbstractOperator
@@ -49,7 +49,7 @@ def measure(
         raise ValueError(f"the operator takes signals of shape {wanted.shape}, got {x_true.shape}")
     clean = operator(x_true)
     if not isinstance(noise, AbstractNoise):
-        concrete = not isinstance(noise, jax.core.Tracer)
+        concrete = is_concrete(noise)
         if concrete and not float(noise) >= 0:
             raise ValueError(f"noise is a model or a standard deviation >= 0, got {noise}")
         if concrete and float(noise) == 0 and key is None:

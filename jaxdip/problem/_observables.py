@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from jaxdip.problem._reduce import Lift
 
 
 class Snapshot(eqx.Module):
-    """One moment of a run, in whichever coordinates it runs; what it offers does not depend on them.
+    """One moment of a run; what it offers does not depend on the coordinates it runs in.
 
     Attributes:
         current: the generator now, in the run's coordinates.
@@ -172,15 +173,15 @@ def complete(observe: dict | None) -> dict[str, AbstractObservable]:
     return {name: _as_observable(name, what) for name, what in observe.items()}
 
 
-def _as_observable(name: str, what) -> AbstractObservable:
+def _as_observable(name: str, what: Any) -> AbstractObservable:
     if isinstance(what, AbstractObservable):
         return what
-    if callable(what):
-        return Custom(what)
-    raise TypeError(
-        f"observable {name!r} is a jaxdip observable or a function of (problem, generator), got "
-        f"{type(what).__name__}"
-    )
+    if not callable(what):
+        raise TypeError(
+            f"observable {name!r} is a jaxdip observable or a function of (problem, generator), "
+            f"got {type(what).__name__}"
+        )
+    return Custom(cast(Callable[[Problem, AbstractGenerator], Array], what))
 
 
 def record(observables: dict[str, AbstractObservable], snapshot: Snapshot) -> dict[str, Array]:

@@ -3,16 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Tree
 from jaxdip.generators import AbstractGenerator
 from jaxdip.losses import AbstractLoss
 from jaxdip.operators import AbstractOperator
-
-
-def is_concrete(*arrays: Array) -> bool:
-    """Whether values can be looked at, which they cannot while JAX traces."""
-    return not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(arrays))
 
 
 class Problem(eqx.Module):
@@ -73,9 +70,11 @@ class Problem(eqx.Module):
                 )
 
     def _check_values(self):
-        if not bool(jnp.all(jnp.isfinite(self.u))) or not bool(jnp.any(self.u != 0)):
+        # NumPy, because even concrete arrays become tracers in jnp under jit.
+        u, y = np.asarray(self.u), np.asarray(self.y)
+        if not np.all(np.isfinite(u)) or not np.any(u != 0):
             raise ValueError("the latent u must be finite and not zero; draw it by on_sphere(d)")
-        bad = int(jnp.sum(~jnp.isfinite(self.y)))
+        bad = int(np.sum(~np.isfinite(y)))
         if bad:
             raise ValueError(
                 f"y has {bad} entries that are NaN or infinite out of {self.y.size}; mask them out "

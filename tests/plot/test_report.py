@@ -103,6 +103,13 @@ def test_a_diverged_run_is_drawn():
     assert "of gradient descent" in _texts(figure)
 
 
+def test_a_run_without_positive_times_is_drawn():
+    start = np.zeros(1)
+    run = RecoveryRun("gd", start, start + 1, start + 1, np.zeros((SIDE, SIDE)))
+    parts = _axes_by_title(_draw(recovery_report(run.image, run.image, [run], noise_loss=1.0)))
+    assert parts["loss"].get_xscale() == "linear"
+
+
 def test_nothing_overlaps_and_nothing_sticks_out():
     runs = [_run(name, stop=4) for name in ("gf", "gd", "isehd", "igahd")]
     caption = "word " * 100

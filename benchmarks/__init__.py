@@ -1,0 +1,1 @@
+"""Benchmarks: one script, one question; run each by `python -m benchmarks.NAME`."""

@@ -1,0 +1,122 @@
+"""Wrong calls get one line and exit status 2."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxdip.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("recove camera", "did you mean recover?"),
+        ("recover", "no IMAGE given"),
+        ("recover cameraman", "did you mean 'camera'"),
+        ("recover none.png", "no such file"),
+        ("recover camera --operator blurr", "blurr"),
+        ("recover camera --nose 1", "--nose"),
+        ("recover camera --noise x", "--noise"),
+        ("recover camera --noise -1", "--noise -1"),
+        ("recover camera --noise nan", "--noise nan"),
+        ("recover camera --steps 0", "--steps 0: expected at least 1"),
+        ("recover camera --steps 1.5", "--steps"),
+        ("recover camera --keep 2", "]0, 1]"),
+        ("recover camera --dynamics gd,adm", "--dynamics adm: expected some of gf,gd,isehd,igahd"),
+        ("recover camera --dynamics ,", "--dynamics is empty"),
+        ("recover camera --loss huber", "needs --loss-parameter"),
+        ("recover camera --loss mse --loss-parameter 1", "takes no --loss-parameter"),
+        ("recover camera --activation relux", "--activation relux: expected one of"),
+        ("recover camera --step-size 0", "--step-size"),
+        ("recover camera --alpha -1", "--alpha"),
+        ("recover camera --size -4", "--size"),
+        ("recover camera --spectrum-low 3", "--spectrum-low"),
+        ("recover camera --observed --operator mask", "--observed"),
+        ("recover camera --size 0 --operator gaussian", "take a smaller --size"),
+        ("recover camera --platform gpu", "--platform gpu: JAX finds only cpu"),
+        ("recover camera --config none.toml", "none.toml"),
+        ("compare --records 3", "--records 3: expected a divisor of --steps 100"),
+        ("compare --dynamics gf", "--dynamics gf"),
+    ],
+)
+def test_mistakes(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("jaxdip: error: ")
+    assert says in told.err
+    assert len(told.err.splitlines()) == 1
+    assert "Traceback" not in told.out + told.err
+
+
+def test_files_that_are_no_images_or_folders(capsys, tmp_path):
+    np.save(tmp_path / "nan.npy", np.full((9, 9), np.nan))
+    assert main(["recover", str(tmp_path / "nan.npy")]) == 2
+    assert "81 values are NaN" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main(["recover", "camera", "--out", str(tmp_path / "file")]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nose = 1", "no option 'nose'; did you mean noise?"),
+        ("steps = ", "not TOML"),
+        ("steps = 'many'", "--steps"),
+        ("[network]\nwidth = 3", "no option 'network'"),
+        ("noise = {std = 1}", "noise is a table"),
+    ],
+)
+def test_mistakes_in_a_file(text, says, capsys, tmp_path):
+    (tmp_path / "run.toml").write_text(text)
+    assert main(["recover", "camera", "--config", str(tmp_path / "run.toml")]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert len(told.splitlines()) == 1
+
+
+def test_help_and_versions(capsys):
+    assert main(["--help"]) == 0
+    assert "recover" in capsys.readouterr().out
+    assert main([]) == 2
+    capsys.readouterr()
+    assert main(["recover", "--help"]) == 0
+    told = capsys.readouterr().out
+    for flag in ("IMAGE", "--operator", "--noise", "--precision", "--config", "--platform"):
+        assert flag in told
+    assert main(["--version"]) == 0
+    assert "jax" in capsys.readouterr().out
+
+
+def test_a_process_of_its_own_in_single_precision(tmp_path):
+    """Precision is set before the first array exists."""
+    words = [
+        "recover",
+        "camera",
+        "--size",
+        "8",
+        "--width",
+        "20",
+        "--latent",
+        "2",
+        "--steps",
+        "4",
+        "--dynamics",
+        "gd",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "jaxdip", *words, "--precision", "float32",
+         "--platform", "cpu", "--out", str(tmp_path)],
+        capture_output=True, text=True, env={**os.environ, "JAX_ENABLE_X64": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    script = (
+        "import sys, xarray\n"
+        "assert xarray.open_zarr(sys.argv[1]).truth.dtype == 'float32'\n"
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "result.zarr")], check=True)
