@@ -21,7 +21,7 @@ class GradientDescent(AbstractDescent):
         step_size: γ > 0, in units of time.
     """
 
-    linear: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleVariableOverride]
+    linear: ClassVar[bool] = True
     step_size: Float[Array, ""] | None
 
     def __init__(self, step_size: RealScalar | None = None):

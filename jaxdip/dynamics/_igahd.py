@@ -34,7 +34,7 @@ class IGAHD(AbstractDescent):
         beta: Hessian damping β ≥ 0, in units of time.
     """
 
-    linear: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleVariableOverride]
+    linear: ClassVar[bool] = True
     s: Float[Array, ""] | None
     alpha: Float[Array, ""] | None
     beta: Float[Array, ""] | None

@@ -27,7 +27,7 @@ class Optax(AbstractDescent):
 
     optimizer: optax.GradientTransformation
     time_step: Float[Array, ""]
-    linear: bool = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
+    linear: bool = eqx.field(static=True)
 
     def __init__(
         self,

@@ -1,8 +1,5 @@
 """Cross entropy: of probabilities entry by entry, and of logits over classes."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 from typing import ClassVar
 
 import jax
@@ -32,7 +29,9 @@ class CrossEntropy(AbstractLoss):
     def __call__(self, v: Array, y: Array) -> Array:
         """Σ y_i ln(y_i/v_i) + (1 − y_i) ln((1 − y_i)/(1 − v_i))."""
         check_pair(v, y, takes_complex=False)
-        return jnp.sum(divergence(v, y) + divergence(1.0 - v, 1.0 - y))
+        entries = divergence(v, y) + divergence(1.0 - v, 1.0 - y)
+        # Where one half is infinite, this cuts off the derivative of the other half.
+        return jnp.sum(jnp.where(jnp.isfinite(entries), entries, jnp.inf))
 
     def desingularizer(self, y: Array) -> AbstractDesingularizer:
         """ψ(s) = √(2s/μ)."""

@@ -1,8 +1,5 @@
 """The generalised Kullback–Leibler divergence, for counts and other positive data."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 from typing import ClassVar
 
 import jax.numpy as jnp

@@ -12,6 +12,7 @@ CACM 16 (1973), algorithm 443; Chatzigeorgiou, IEEE Commun. Lett. 17 (2013), The
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array
@@ -73,13 +74,14 @@ def _branch_series(p: Array) -> Array:
 
 
 def _newton_excess(start: Array, s: Array) -> Array:
-    tau = start
-    for _ in range(5):
+
+    def step(_, tau):
         moving = tau != 0
         safe = jnp.where(moving, tau, 1.0)
-        step = (excess(safe) - s) * (1.0 + safe) / safe
-        tau = jnp.where(moving & jnp.isfinite(s), tau - step, tau)
-    return tau
+        newton = tau - (excess(safe) - s) * (1.0 + safe) / safe
+        return jnp.where(moving & jnp.isfinite(s), newton, tau)
+
+    return jax.lax.fori_loop(0, 5, step, start)
 
 
 def _one_plus_w0_near(delta: Array) -> Array:
@@ -91,21 +93,25 @@ def _one_plus_w0_near(delta: Array) -> Array:
 def _halley(x: Array) -> Array:
     """W₀(x) for −0.3 ≤ x ≤ 3 by Halley's iteration on w eʷ = x."""
     start = jnp.log1p(x)
-    w = start * (1.0 - jnp.log1p(start) / (2.0 + start))
-    for _ in range(4):
+
+    def step(_, w):
         power = jnp.exp(w)
         miss = w * power - x
-        w = w - miss / (power * (w + 1.0) - 0.5 * (w + 2.0) * miss / (w + 1.0))
-    return w
+        return w - miss / (power * (w + 1.0) - 0.5 * (w + 2.0) * miss / (w + 1.0))
+
+    return jax.lax.fori_loop(0, 4, step, start * (1.0 - jnp.log1p(start) / (2.0 + start)))
 
 
 def _omega(a: Array) -> Array:
     """W₀(eᵃ) for a ≥ 0.7 by the iteration of Fritsch, Shafer and Crowley on w + ln w = a."""
     log_a = jnp.log(a)
-    w = jnp.where(a < 2.0, 0.3 + 0.5 * a, a - log_a + log_a / a)
-    for _ in range(3):
+
+    def step(_, w):
         miss = a - w - jnp.log(w)
         one = 1.0 + w
-        q = 2.0 * one * (one + 2.0 / 3.0 * miss)
-        w = w * (1.0 + miss / one * (q - miss) / (q - 2.0 * miss))
-    return jnp.where(jnp.isfinite(a), w, a)
+        # Divided by 1 + w, so that no square overflows.
+        q, part = 2.0 * (one + 2.0 / 3.0 * miss), miss / one
+        return w * (1.0 + part * (q - part) / (q - 2.0 * part))
+
+    start = jnp.where(a < 2.0, 0.3 + 0.5 * a, a - log_a + log_a / a)
+    return jnp.where(jnp.isfinite(a), jax.lax.fori_loop(0, 3, step, start), a)

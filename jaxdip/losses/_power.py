@@ -1,8 +1,5 @@
 """The radial power loss, flatter than a square at its minimum."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 from typing import ClassVar
 
 import jax.numpy as jnp

@@ -1,8 +1,5 @@
 """ψ(s) = c sᵃ, the desingularizing function of most losses, with Ψ for every exponent."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 from typing import ClassVar
 
 import equinox as eqx

@@ -1,10 +1,8 @@
 """The Kullback–Leibler divergence with prediction and data exchanged."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import expi
 from jax.typing import ArrayLike
@@ -31,12 +29,14 @@ def _inverse_expi(z: Array) -> Array:
     # One step leads to the right of the root, and from there the descent is monotone.
     tail = jnp.log(jnp.maximum(z, 2.0))
     low = jnp.minimum(z - _EULER_GAMMA, -0.3)
-    log_c = jnp.where(z < 1.2, low, jnp.log(tail + jnp.log(tail + 1.0)))
-    for _ in range(7):
+    start = jnp.where(z < 1.2, low, jnp.log(tail + jnp.log(tail + 1.0)))
+
+    def step(_, log_c):
         c = jnp.exp(log_c)
         value = jnp.where(c > 0, expi(jnp.where(c > 0, c, 1.0)), z)
-        log_c = log_c - (value - z) * jnp.exp(-c)
-    return jnp.exp(log_c)
+        return log_c - (value - z) * jnp.exp(-c)
+
+    return jnp.exp(jax.lax.fori_loop(0, 7, step, start))
 
 
 class ReverseKullbackLeiblerDesingularizer(AbstractDesingularizer):

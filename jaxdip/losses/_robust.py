@@ -1,8 +1,5 @@
 """Losses that are quadratic near the data and linear far away: log-cosh and Huber."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 import math
 from typing import ClassVar
 

@@ -1,8 +1,5 @@
 """Quadratic losses: plain, entrywise weighted, and with a full precision matrix."""
 
-# Equinox lets a class variable or a property implement an abstract one; pyright does not.
-# pyright: reportIncompatibleVariableOverride=false
-
 from typing import ClassVar
 
 import jax
