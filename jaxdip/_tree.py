@@ -49,11 +49,6 @@ def tree_norm(x: Tree) -> Array:
     return jnp.sqrt(tree_dot(x, x))
 
 
-def tree_where(condition: Array, x: Tree, y: Tree) -> Tree:
-    """x where the scalar `condition` holds, else y; never multiplies, so NaN cannot leak."""
-    return jax.tree.map(lambda p, q: jnp.where(condition, p, q), x, y)
-
-
 def tree_dtype(x: Tree) -> jnp.dtype:
     """The widest dtype among the leaves."""
     return jnp.result_type(*jax.tree.leaves(x))

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxdip._result import RESULTS, Solution
-from jaxdip._tree import tree_where
 from jaxdip._types import Array, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._descent import AbstractDescent
@@ -203,7 +202,8 @@ def _record(setting: _Setting, state: _State, before: _State):
         reached = finite & (loss <= setting.tolerance.astype(loss.dtype))
         result = RESULTS.where(reached, RESULTS.converged, result)
     t = setting.descent.time(state.step).astype(loss.dtype)
-    theta = tree_where(finite, state.theta, before.theta)
+    # A conditional, not a selection: θ may be large, and this happens at every record.
+    theta = jax.lax.cond(finite, lambda now, _: now, lambda _, old: old, state.theta, before.theta)
     return _State(state.step, theta, state.memory, result), t, observed
 
 

@@ -15,11 +15,12 @@ from jaxdip.plot._style import (
     SMALL,
     Dash,
     add_caption,
+    broken,
     dynamics_style,
     finish_axes,
 )
 
-_PANEL = 1.95  # inches
+_PANEL, _CURVES = 1.95, 3.4  # inches
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,8 +81,10 @@ def recovery_report(
     _check(runs, truth)
     columns = len(runs) + 1 + 2 * (truth is not None)
     width = max(_PANEL * columns + 0.5, 7.5)
-    figure = Figure(figsize=(width, 5.6 if columns < 6 else 5.9), layout="constrained")
-    rows = figure.add_gridspec(2, 1, height_ratios=[1.0, 1.35])
+    above_height = _image_height(runs[0].image, width / columns)
+    caption_height = 0.15 * len(broken(caption, width).splitlines())
+    figure = Figure(figsize=(width, above_height + _CURVES + caption_height), layout="constrained")
+    rows = figure.add_gridspec(2, 1, height_ratios=[above_height, _CURVES])
     above, below = figure.add_subfigure(rows[0]), figure.add_subfigure(rows[1])
     axes = list(above.subplots(1, columns, squeeze=False)[0])
     if truth is not None:
@@ -95,6 +98,12 @@ def recovery_report(
     _draw_curves(below, runs, noise_loss)
     add_caption(figure, caption)
     return figure
+
+
+def _image_height(image: np.ndarray, width: float) -> float:
+    """Inches for a row of images of this width, with their titles and notes."""
+    rows, columns = np.shape(image)[:2]
+    return width * min(max(rows / columns, 0.3), 2.0) + 0.6
 
 
 def _check(runs: Sequence[RecoveryRun], truth: np.ndarray | None) -> None:
@@ -184,8 +193,10 @@ def _draw_curves(panel, runs: Sequence[RecoveryRun], noise_loss: float | None) -
         handles.append(_marker("o", 6, "discrepancy principle"))
     labels = (("loss L(t)", "loss"), ("‖x(t) − x̄‖ / ‖x̄‖", "relative signal error"))
     for axes, (y, title) in zip(drawn, labels, strict=False):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        # A run that ended at once has nothing that a logarithmic axis could show.
+        if any(_shown(run, run.loss).any() for run in runs):
+            axes.set_xscale("log")
+            axes.set_yscale("log")
         finish_axes(axes, x="time t = Σγ or τ√s (dimensionless)", y=y, title=title)
     panel.legend(
         handles=handles,
@@ -198,7 +209,7 @@ def _draw_curves(panel, runs: Sequence[RecoveryRun], noise_loss: float | None) -
 
 def _draw_curve(axes: Axes, run: RecoveryRun, values: np.ndarray, colour: str, dash: Dash) -> None:
     time = np.asarray(run.time, float)
-    shown = (time > 0) & (values > 0) & np.isfinite(values)
+    shown = _shown(run, values)
     lone = "." if np.count_nonzero(shown) == 1 else None
     # A dashed line is drawn thin over its flow, so that both show where they coincide.
     width = 2.4 if dash == "-" else 1.5
@@ -213,6 +224,11 @@ def _draw_curve(axes: Axes, run: RecoveryRun, values: np.ndarray, colour: str, d
             time[run.stop], values[run.stop], "o", color="white", markersize=7,
             markeredgecolor=colour, markeredgewidth=1.8,
         )  # fmt: skip
+
+
+def _shown(run: RecoveryRun, values: np.ndarray) -> np.ndarray:
+    """Which records logarithmic axes can show."""
+    return (np.asarray(run.time) > 0) & (values > 0) & np.isfinite(values)
 
 
 def _best(run: RecoveryRun) -> int | None:

@@ -47,20 +47,29 @@ def finish_axes(axes: Axes, *, x: str, y: str, title: str = "") -> None:
     axes.set_xlabel(x, fontsize=NORMAL)
     axes.set_ylabel(y, fontsize=NORMAL)
     axes.set_title(title, fontsize=LARGE)
-    axes.tick_params(labelsize=SMALL)
+    axes.tick_params(which="both", labelsize=SMALL)
     axes.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def broken(caption: str, width: float) -> str:
+    """The caption in lines that fit a width in inches."""
+    # A character of this font is a little more than half as wide as it is high.
+    characters = int(0.97 * width * 72 / (0.55 * SMALL))
+    return "\n".join(textwrap.fill(line, characters) for line in caption.splitlines())
 
 
 def add_caption(figure: Figure, caption: str) -> None:
     """The caption under the figure, broken to its width."""
     if not caption:
         return
-    # A character of this font is a little more than half as wide as it is high.
-    characters = int(0.97 * figure.get_figwidth() * 72 / (0.55 * SMALL))
-    lines = (textwrap.fill(line, characters) for line in caption.splitlines())
     # Dollar signs in a caption are a user's text, not mathematics.
     figure.supxlabel(
-        "\n".join(lines), x=0.01, ha="left", fontsize=SMALL, color="#333333", parse_math=False
+        broken(caption, figure.get_figwidth()),
+        x=0.01,
+        ha="left",
+        fontsize=SMALL,
+        color="#333333",
+        parse_math=False,
     )

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import jaxdip as jd
 from jaxdip.cli import main
+from jaxdip.cli.compare import Compare
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,10 @@ def test_files_agree(compared):
     }  # fmt: skip
 
 
-def test_an_image(tmp_path):
-    words = "--image camera --size 8 --width 30 --latent 2 --steps 10 --halvings 1 --dynamics gd"
-    assert main(["compare", *words.split(), "--out", str(tmp_path)]) == 0
-    gaps = json.loads((tmp_path / "gaps.json").read_text())["orders"]["gd"]["gaps"]["signal"]
-    assert gaps[1] < 0.6 * gaps[0]
+def test_an_image_and_a_synthetic_problem(key):
+    operator, pixels = Compare(image="camera", size=8, peak=2.0)._forward(key)
+    assert isinstance(operator, jd.operators.Blur)
+    assert operator.in_structure.shape == pixels.shape == (8, 8)
+    assert 1 < pixels.max() <= 2
+    operator, x_true = Compare(n=7, m=4)._forward(key)
+    assert (operator.m, operator.n, x_true.shape) == (4, 7, (7,))

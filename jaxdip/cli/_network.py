@@ -1,0 +1,144 @@
+"""Options of the network, the loss and the dynamics."""
+
+import dataclasses
+import difflib
+import math
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+import jaxdip as jd
+from jaxdip._types import Array, Key
+from jaxdip.cli._forward import require
+from jaxdip.cli._runtime import UsageError
+from jaxdip.generators import ACTIVATIONS
+
+#: Each dynamics; a flow and its discrete counterpart run on one clock with one set of numbers.
+DYNAMICS = ("gf", "gd", "isehd", "igahd")
+_LOSSES = {
+    "mse": (jd.losses.MSE, None),
+    "log-cosh": (jd.losses.LogCosh, None),
+    "huber": (jd.losses.Huber, "δ, in pixel units"),
+    "power": (jd.losses.Power, "p ≥ 0"),
+    "lq": (jd.losses.Lq, "q > 1"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """The two-layer network V φ(W u)/√k and the loss."""
+
+    width: int = 1000
+    """k, the number of hidden units."""
+    latent: int = 100
+    """d, the length of u; the trajectories' law does not depend on it."""
+    activation: str = "sigmoid"
+    """φ: sigmoid, tanh, softplus, gelu, silu, …"""
+    train: Literal["both", "hidden"] = "both"
+    """Which layers train. A fixed V cannot represent an image of pixel values up to 255."""
+    loss: Literal["mse", "log-cosh", "huber", "power", "lq"] = "mse"
+    """mse is half the squared norm; all losses sum over the measurements."""
+    loss_parameter: float | None = None
+    """huber: δ; power: p; lq: q."""
+
+    def check(self) -> None:
+        """Refuse numbers outside their ranges, naming the flag."""
+        require(self.width >= 1, "--width", self.width, "at least 1")
+        require(self.latent >= 1, "--latent", self.latent, "at least 1")
+        known = ", ".join(ACTIVATIONS)
+        require(self.activation in ACTIVATIONS, "--activation", self.activation, f"one of {known}")
+        wanted = _LOSSES[self.loss][1]
+        if wanted is None and self.loss_parameter is not None:
+            raise UsageError(f"--loss {self.loss} takes no --loss-parameter")
+        if wanted is not None and self.loss_parameter is None:
+            raise UsageError(f"--loss {self.loss} needs --loss-parameter ({wanted})")
+
+    def build_loss(self) -> jd.losses.AbstractLoss:
+        """The loss."""
+        kind = _LOSSES[self.loss][0]
+        return kind() if self.loss_parameter is None else kind(self.loss_parameter)
+
+    def build(self, shape: tuple[int, ...], key: Key) -> tuple[jd.TwoLayer, Array]:
+        """The network with its initial weights, and its latent u."""
+        generator = jd.TwoLayer(
+            latent=self.latent,
+            width=self.width,
+            out=shape,
+            key=jd.key_for(key, "init"),
+            activation=self.activation,
+            both=self.train == "both",
+        )
+        return generator, jd.on_sphere(self.latent, key=jd.key_for(key, "latent"))
+
+    def describe(self) -> str:
+        """The network and the loss in a few words."""
+        trains = "both layers train" if self.train == "both" else "the hidden layer trains"
+        number = "" if self.loss_parameter is None else f" ({self.loss_parameter:g})"
+        return (
+            f"Two-layer network, {self.activation}, width {self.width}, latent {self.latent}, "
+            f"{trains}; loss {self.loss}{number}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Damping:
+    """Numbers of the inertial dynamics."""
+
+    alpha: float | None = None
+    """α > 0 of ISEHD and IGAHD; by default 2‖A‖ (tr J Jᵀ/n)^½, critical damping of the network's
+    mean mode."""
+    beta: float | None = None
+    """β ≥ 0 of ISEHD and IGAHD; by default √s, of IGAHD's step."""
+
+    def check(self) -> None:
+        """Refuse numbers outside their ranges, naming the flag."""
+        if self.alpha is not None:
+            require(0 < self.alpha < math.inf, "--alpha", self.alpha, "> 0 and finite")
+        if self.beta is not None:
+            require(0 <= self.beta < math.inf, "--beta", self.beta, "at least 0 and finite")
+
+    def numbers(self, problem: jd.Problem, generator: jd.TwoLayer, s: float) -> tuple[float, float]:
+        """α and β for a problem and a squared step s, limited so that α√s ≤ 1."""
+        alpha = critical_damping(problem, generator) if self.alpha is None else self.alpha
+        if self.alpha is None:
+            alpha = min(alpha, s**-0.5)
+        return alpha, s**0.5 if self.beta is None else self.beta
+
+
+def critical_damping(problem: jd.Problem, generator: jd.TwoLayer) -> float:
+    """2‖A‖ (tr J Jᵀ/n)^½ at the start, for V with entries ±1.
+
+    tr J Jᵀ/n is the mean of φ'(W u)² over hidden units, plus that of φ(W u)² where V trains.
+    """
+    return float(_critical_damping(problem, generator))
+
+
+@eqx.filter_jit
+def _critical_damping(problem: jd.Problem, generator: jd.TwoLayer) -> Array:
+    hidden = jnp.matmul(generator.W, problem.u, precision=jax.lax.Precision.HIGHEST)
+    slopes = jax.vmap(jax.grad(generator.activation))(hidden)
+    mean = jnp.mean(slopes**2)
+    if generator.both:
+        mean = mean + jnp.mean(generator.activation(hidden) ** 2)
+    operator = problem.operator
+    assert isinstance(operator, jd.operators.AbstractLinearOperator)
+    return 2 * operator.norm() * jnp.sqrt(mean)
+
+
+def dynamics_names(text: str, known: tuple[str, ...] = DYNAMICS) -> tuple[str, ...]:
+    """The names in a comma-separated list, each once.
+
+    Raises:
+        UsageError: for an empty list or another name.
+    """
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not names:
+        raise UsageError(f"--dynamics is empty: expected some of {','.join(known)}")
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"--dynamics {name}: expected some of {','.join(known)}{hint}")
+    return names

@@ -1,0 +1,168 @@
+"""Running one dynamics on an image problem, and what is kept of it."""
+
+import dataclasses
+import time
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+import jaxdip as jd
+from jaxdip._types import Array
+from jaxdip.cli._runtime import Interrupt, progress_bar
+
+_RESULTS = ("completed", "converged", "stopped", "out_of_steps", "diverged", "solver_failed")
+_FLOW_RECORDS = 60
+#: The flow of each discrete dynamics.
+FLOW_OF = {"gd": "gf", "igahd": "isehd"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What all dynamics of one command share.
+
+    Attributes:
+        problem: the problem.
+        generator: the network at its start.
+        x_true: the true image in working units, or None.
+        step_size: γ of gradient descent and s of IGAHD.
+        steps: the number of discrete steps; flows run to the time that these reach.
+        every: steps between records.
+        alpha: α of ISEHD and IGAHD.
+        beta: β of ISEHD and IGAHD.
+        threshold: the residual norm at which the discrepancy principle stops; 0 for never.
+    """
+
+    problem: jd.Problem
+    generator: jd.TwoLayer
+    x_true: Array | None
+    step_size: float
+    steps: int
+    every: int
+    alpha: float
+    beta: float
+    threshold: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """The trajectory of one dynamics, up to its last finite record.
+
+    Attributes:
+        dynamics: 'gf', 'gd', 'isehd' or 'igahd'.
+        solution: what the driver returned, without its network.
+        time, loss, residual: along the records, (T,).
+        error: ‖x − x̄‖ along the records, or None where x̄ is unknown.
+        images: x along the records, (T, …).
+        reason: how the run ended, the name of a result code or 'interrupted'.
+        failed: whether that is a failure.
+        seconds: wall time, compilation included.
+        stop: the first record at which the discrepancy principle holds, or None.
+    """
+
+    dynamics: str
+    solution: jd.Solution
+    time: np.ndarray
+    loss: np.ndarray
+    residual: np.ndarray
+    error: np.ndarray | None
+    images: np.ndarray
+    reason: str
+    failed: bool
+    seconds: float
+    stop: int | None
+
+    @property
+    def best(self) -> int | None:
+        """The record nearest to the true image."""
+        return None if self.error is None else int(np.argmin(self.error))
+
+    @property
+    def chosen(self) -> int:
+        """The record taken as the recovery: the discrepancy principle's, or else the last."""
+        return len(self.time) - 1 if self.stop is None else self.stop
+
+
+def run_dynamics(name: str, plan: Plan, interrupt: Interrupt) -> Run:
+    """Run one dynamics, with a progress bar, until its end or an interrupt."""
+    observe = {"residual": jd.observables.ResidualNorm(), "image": jd.observables.Signal()}
+    if plan.x_true is not None:
+        observe["error"] = jd.observables.SignalError(plan.x_true)
+    begin = time.perf_counter()
+    flow = name in FLOW_OF.values()
+    records = _flow_steps(plan) if flow else _record_steps(plan)
+    with progress_bar(name, len(records)) as bar:
+
+        def watch(progress: jd.Progress) -> bool:
+            bar.update(progress.done - bar.n)
+            bar.set_postfix(loss=f"{float(progress.observed['loss']):.3g}", refresh=False)
+            return interrupt.asked
+
+        solution = _solve(name, plan, observe, watch)
+    return _to_run(name, plan, solution, interrupt, time.perf_counter() - begin)
+
+
+def relative_gap(flow: Run, steps: Run, scale: float) -> float:
+    """max over common records of ‖x_flow − x_steps‖ / scale."""
+    return jd.gap(flow.solution, steps.solution).sup["image"] / scale
+
+
+def _solve(name: str, plan: Plan, observe, watch) -> jd.Solution:
+    problem, generator = plan.problem, plan.generator
+    if name == "gd":
+        descent = jd.GradientDescent(plan.step_size)
+        return _iterate(plan, descent, observe, watch)
+    if name == "igahd":
+        return _iterate(plan, jd.IGAHD(plan.step_size, plan.alpha, plan.beta), observe, watch)
+    inertial = name == "isehd"
+    flow = jd.ISEHD(plan.alpha, plan.beta) if inertial else jd.GradientFlow()
+    h = plan.step_size**0.5 if inertial else plan.step_size
+    ts = jnp.asarray([h * step for step in _flow_steps(plan)])
+    return jd.integrate(problem, flow, generator, ts, observe=observe, watch=watch)
+
+
+def _iterate(plan: Plan, descent, observe, watch) -> jd.Solution:
+    return jd.iterate(
+        plan.problem, descent, plan.generator, plan.steps, every=plan.every, observe=observe,
+        watch=watch,
+    )  # fmt: skip
+
+
+def _record_steps(plan: Plan) -> list[int]:
+    return sorted({*range(0, plan.steps + 1, plan.every), plan.steps})
+
+
+def _flow_steps(plan: Plan) -> list[int]:
+    """Some of the records of the discrete counterpart, more of them early.
+
+    A watched solve begins anew at each record, so many of them would set its step size.
+    """
+    steps = np.asarray(_record_steps(plan))
+    wanted = np.geomspace(1, len(steps), min(_FLOW_RECORDS, len(steps))).round().astype(int) - 1
+    return [int(step) for step in steps[np.unique(wanted)]]
+
+
+def _to_run(name: str, plan: Plan, solution: jd.Solution, interrupt: Interrupt, seconds: float):
+    observed = {key: np.asarray(rows) for key, rows in solution.observed.items()}
+    finite = np.isfinite(observed["loss"])
+    # Records up to the first that is not finite; the first record always is kept.
+    count = max(1, int(np.argmin(finite)) if not finite.all() else len(finite))
+    observed = {key: rows[:count] for key, rows in observed.items()}
+    reason = next(r for r in _RESULTS if bool(solution.result == getattr(jd.RESULTS, r)))
+    below = np.flatnonzero(observed["residual"] <= plan.threshold) if plan.threshold else []
+    return Run(
+        dynamics=name,
+        # The network is the largest thing here and is not written.
+        solution=eqx.tree_at(
+            lambda s: s.generator, solution, None, is_leaf=lambda x: x is solution.generator
+        ),
+        time=np.asarray(solution.ts)[:count],
+        loss=observed["loss"],
+        residual=observed["residual"],
+        error=observed.get("error"),
+        images=observed["image"],
+        reason="interrupted" if reason == "stopped" and interrupt.asked else reason,
+        failed=reason in ("out_of_steps", "diverged", "solver_failed"),
+        seconds=seconds,
+        stop=int(below[0]) if len(below) else None,
+    )

@@ -1,0 +1,159 @@
+"""`jaxdip recover`: recover an image from a simulated or a given measurement."""
+
+import dataclasses
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import numpy as np
+import tyro
+
+import jaxdip as jd
+from jaxdip._types import Array
+from jaxdip.cli._forward import Forward, require
+from jaxdip.cli._images import load_image, prepare
+from jaxdip.cli._network import DYNAMICS, Damping, Network, dynamics_names
+from jaxdip.cli._outputs import make_folder
+from jaxdip.cli._parse import flat_fields
+from jaxdip.cli._recovery import Recovery, report_text, write_recovery
+from jaxdip.cli._runs import Plan, run_dynamics
+from jaxdip.cli._runtime import Machine, UsageError, catch_interrupt, device_name
+from jaxdip.imaging import image_names
+
+_INTERRUPTED = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class Recover:
+    """Recover an image by fitting an untrained network to its measurement.
+
+    Writes recovered.* (the first dynamics, at the discrepancy principle's stop or else the last
+    iterate; the input's format and depth), recovered-DYNAMICS.*, report.png, report.pdf,
+    result.zarr and summary.json.
+    """
+
+    image: tyro.conf.Positional[str] = ""
+    """A file (PNG, JPEG, TIFF, NPY), or camera, astronaut, coins, mri, phantom, …"""
+    forward: Forward = dataclasses.field(default_factory=Forward)
+    network: Network = dataclasses.field(default_factory=Network)
+    dynamics: str = "gd,igahd"
+    """Which dynamics, separated by commas: gf, gd, isehd, igahd."""
+    steps: int = 1000
+    """Number of discrete steps; a flow runs to the time that its discrete counterpart reaches."""
+    step_size: float | None = None
+    """γ of gd and s of igahd; by default 1/L with L estimated on the problem."""
+    damping: Damping = dataclasses.field(default_factory=Damping)
+    records: int = 200
+    """How often the trajectory is recorded."""
+    tau: float = 1.0
+    """The discrepancy principle stops at a residual of τ · noise · √m, τ > 0."""
+    size: int = 64
+    """The shorter side in pixels; 0 keeps the image's own size."""
+    gray: bool = False
+    """Turn a colour image gray."""
+    peak: float = 255.0
+    """Working units: the value of white. The start, of order 1, is then nearly black."""
+    observed: bool = False
+    """IMAGE is the measurement itself (blur, identity): nothing is simulated, no truth is known."""
+    out: Path = Path("recovered")
+    """The folder to write to."""
+    config: Path | None = None
+    """A TOML file of options, one key per flag; the command line wins."""
+    machine: Machine = dataclasses.field(default_factory=Machine)
+
+    def check(self) -> None:
+        """Refuse options outside their ranges, naming the flag."""
+        if not self.image:
+            raise UsageError("no IMAGE given: a file, or one of " + ", ".join(image_names()))
+        self.forward.check()
+        self.network.check()
+        self.damping.check()
+        dynamics_names(self.dynamics, DYNAMICS)
+        require(self.steps >= 1, "--steps", self.steps, "at least 1")
+        require(self.records >= 1, "--records", self.records, "at least 1")
+        require(self.size >= 0, "--size", self.size, "at least 0")
+        if self.step_size is not None:
+            require(0 < self.step_size < np.inf, "--step-size", self.step_size, "> 0 and finite")
+        require(0 < self.tau < np.inf, "--tau", self.tau, "> 0 and finite")
+        require(0 < self.peak < np.inf, "--peak", self.peak, "> 0 and finite")
+        if self.observed and self.forward.operator not in ("blur", "identity"):
+            raise UsageError(
+                f"--observed with --operator {self.forward.operator}: a measurement that is itself "
+                "an image needs --operator blur or identity"
+            )
+
+    def run(self) -> int:
+        """Recover, write and print; the exit status."""
+        image = load_image(self.image)
+        make_folder(self.out)
+        key = jax.random.key(self.machine.seed)
+        white = prepare(image, self.size, self.gray)
+        plan, truth = self._plan(white * self.peak, key)
+        runs = []
+        with catch_interrupt() as interrupt:
+            for name in dynamics_names(self.dynamics):
+                if not interrupt.asked:
+                    runs.append(run_dynamics(name, plan, interrupt))
+            recovery = Recovery(
+                image=image,
+                truth=truth,
+                plan=plan,
+                runs=tuple(runs),
+                peak=self.peak,
+                caption=self._caption(plan),
+                config=flat_fields(self),
+                interrupted=interrupt.asked,
+            )
+            write_recovery(recovery, self.out)
+        print(report_text(recovery, self.out))
+        if recovery.interrupted:
+            return _INTERRUPTED
+        return self._failures(recovery)
+
+    def _plan(self, pixels: Array, key) -> tuple[Plan, Array | None]:
+        std = self.forward.noise * self.peak
+        operator = self.forward.build(pixels.shape, jd.key_for(key, "operator"))
+        if self.observed:
+            y, truth = pixels, None
+        else:
+            data = jd.measure(operator, pixels, noise=std, key=jd.key_for(key, "noise"))
+            y, truth = data.y, pixels
+        generator, u = self.network.build(pixels.shape, key)
+        problem = jd.Problem(u=u, operator=operator, loss=self.network.build_loss(), y=y)
+        step_size = self.step_size
+        if step_size is None:
+            bound = eqx.filter_jit(jd.gradient_lipschitz)(problem, generator)
+            step_size = 1 / float(bound.value)
+        alpha, beta = self.damping.numbers(problem, generator, step_size)
+        plan = Plan(
+            problem=problem,
+            generator=generator,
+            x_true=truth,
+            step_size=step_size,
+            steps=self.steps,
+            every=max(1, self.steps // self.records),
+            alpha=alpha,
+            beta=beta,
+            threshold=self.tau * std * y.size**0.5,
+        )
+        return plan, truth
+
+    def _caption(self, plan: Plan) -> str:
+        inertia = any(name in self.dynamics for name in ("isehd", "igahd"))
+        damping = f", α = {plan.alpha:.3g}, β = {plan.beta:.3g}" if inertia else ""
+        shape = plan.problem.operator.in_structure.shape
+        given = "Measurement given; its noise taken as" if self.observed else "Noise: Gaussian,"
+        return (
+            f"Operator: {self.forward.describe(shape)}. {given} std {self.forward.noise:g} of "
+            f"white. {self.network.describe()}. {self.steps} steps, γ = s = "
+            f"{plan.step_size:.3g}{damping}; white = {self.peak:g}. Seed {self.machine.seed}, "
+            f"{self.machine.precision}, {device_name()}."
+        )
+
+    def _failures(self, recovery: Recovery) -> int:
+        failed = [run for run in recovery.runs if run.failed]
+        if not failed:
+            return 0
+        raise RuntimeError(
+            "; ".join(f"{run.dynamics}: {jd.RESULTS[run.solution.result]}" for run in failed)
+        )
