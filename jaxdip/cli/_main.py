@@ -48,7 +48,7 @@ def _run(name: str, words: list[str]) -> int:
     if name not in _COMMANDS:
         near = difflib.get_close_matches(name, _COMMANDS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"no command {name!r}; {hint}There are {', '.join(_COMMANDS)}")
+        raise UsageError(f"no command {name!r}; {hint}there are {', '.join(_COMMANDS)}")
     module, kind, _ = _COMMANDS[name]
     command = parse(getattr(importlib.import_module(module), kind), name, words)
     if command is None:

@@ -100,10 +100,14 @@ class Damping:
             require(0 <= self.beta < math.inf, "--beta", self.beta, "at least 0 and finite")
 
     def numbers(self, problem: jd.Problem, generator: jd.TwoLayer, s: float) -> tuple[float, float]:
-        """α and β for a problem and a squared step s, limited so that α√s ≤ 1."""
+        """α and β for a problem and a squared step s.
+
+        The default α is limited to 1/(2√s): with β = √s the fastest mode, of eigenvalue 1/s, is
+        stable up to there.
+        """
         alpha = critical_damping(problem, generator) if self.alpha is None else self.alpha
         if self.alpha is None:
-            alpha = min(alpha, s**-0.5)
+            alpha = min(alpha, 0.5 * s**-0.5)
         return alpha, s**0.5 if self.beta is None else self.beta
 
 

@@ -56,7 +56,7 @@ class Compare:
     records: int = 10
     """At how many times method and flow are compared; divides --steps."""
     step_size: float | None = None
-    """γ of gd and s of igahd in the coarsest run; by default 1/L, L estimated on the problem."""
+    """γ of gd and s of igahd in the coarsest run; by default 1/(4L), L estimated on the problem."""
     damping: Damping = dataclasses.field(default_factory=Damping)
     out: Path = Path("compared")
     """The folder to write to."""
@@ -98,7 +98,7 @@ class Compare:
         problem = jd.Problem(u=u, operator=operator, loss=self.network.build_loss(), y=data.y)
         s = self.step_size
         if s is None:
-            s = 1 / float(eqx.filter_jit(jd.gradient_lipschitz)(problem, generator).value)
+            s = 0.25 / float(eqx.filter_jit(jd.gradient_lipschitz)(problem, generator).value)
         numbers = self.damping.numbers(problem, generator, s)
         orders: dict[str, jd.Order] = {}
         interrupted = False

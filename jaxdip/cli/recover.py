@@ -43,7 +43,7 @@ class Recover:
     step_size: float | None = None
     """γ of gd and s of igahd; by default 1/L with L estimated on the problem."""
     damping: Damping = dataclasses.field(default_factory=Damping)
-    records: int = 200
+    records: int = 100
     """How often the trajectory is recorded."""
     tau: float = 1.0
     """The discrepancy principle stops at a residual of τ · noise · √m, τ > 0."""

@@ -24,7 +24,8 @@ class IGAHD(AbstractDescent):
     step. Both tend to ISEHD as s → 0. On a quadratic mode with eigenvalue λ the first is stable iff
     λ < 2(2 − α√s)/(s + 2β√s).
 
-    Defaults: s = 1/L; α = μ, the smallest non-zero singular value of A J_g(θ0); β = √s. The
+    Defaults: s = 1/L; α = μ, the smallest non-zero singular value of A J_g(θ0), or 1/(2√s) if that
+    is less; β = √s. The
     talk's β = 1/(2α) makes the largest stable √s proportional to μ/L and so loses the
     acceleration; β of the order of √s keeps it.
 
@@ -70,7 +71,8 @@ class IGAHD(AbstractDescent):
             s = 1.0 / L.value
             notes += (f"s: 1/L, L from {L.how}",)
         if alpha is None:
-            alpha = jnp.minimum(scales.mu.astype(s.dtype), 1.0 / jnp.sqrt(s))
+            # With β = √s the mode λ = 1/s is stable up to α√s = ½, by the formula above.
+            alpha = jnp.minimum(scales.mu.astype(s.dtype), 0.5 / jnp.sqrt(s))
             notes += ("alpha: the smallest non-zero singular value of A J at the start",)
         if beta is None:
             beta = jnp.sqrt(s)

@@ -56,7 +56,7 @@ def named_image(name: str) -> Image:
     if name not in _SCIKIT_IMAGE:
         near = difflib.get_close_matches(name, image_names(), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"no image named {name!r}; {hint}There are {', '.join(image_names())}")
+        raise ValueError(f"no image named {name!r}; {hint}there are {', '.join(image_names())}")
     image = read_image(package_folder("skimage") / "data" / _SCIKIT_IMAGE[name])
     if name == "phantom":
         # Stored as colour with three equal channels.

@@ -17,7 +17,8 @@ from jaxdip.problem._reduce import reduce
 _LARGEST_GRAM = 512
 #: Largest number of entries of A J(θ0) that is stored.
 _LARGEST_JACOBIAN = 50_000_000
-_POWER_STEPS = 100
+_POWER_STEPS = 200
+_LEAST_POWER_STEPS = 30
 
 
 class Lipschitz(NamedTuple):
@@ -93,7 +94,9 @@ def _hessian_norm(problem: Problem, generator: AbstractGenerator) -> Float[Array
 
     def unfinished(carry):
         step, _, old, new = carry
-        return (step < _POWER_STEPS) & (jnp.abs(new - old) > 1e-3 * new)
+        # The estimate lingers on a plateau before it climbs: a small change proves nothing early.
+        settled = (step >= _LEAST_POWER_STEPS) & (jnp.abs(new - old) <= 1e-4 * new)
+        return (step < _POWER_STEPS) & ~settled
 
     zero = jnp.zeros((), leaves[0].dtype)
     start = (jnp.asarray(0), v, zero - 1, zero)

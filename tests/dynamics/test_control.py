@@ -264,7 +264,7 @@ def test_defaults_come_from_the_spectrum_and_are_said(key):
     run = jd.iterate(problem, jd.IGAHD(), g, 3)
     assert float(run.stats["s"]) == pytest.approx(1 / L)
     assert float(run.stats["beta"]) == pytest.approx(L**-0.5)
-    assert float(run.stats["alpha"]) == pytest.approx(min(mu, L**0.5))
+    assert float(run.stats["alpha"]) == pytest.approx(min(mu, L**0.5 / 2))
     assert len(run.notes) == 3
 
 

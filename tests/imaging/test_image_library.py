@@ -51,5 +51,5 @@ def test_gray_is_scikit_images_luma():
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'camera'"):
         im.named_image("cameraman")
-    with pytest.raises(ValueError, match="There are astronaut, brick"):
+    with pytest.raises(ValueError, match="there are astronaut, brick"):
         im.named_image("zzz")

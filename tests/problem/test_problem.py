@@ -123,3 +123,16 @@ def test_smallest_singular_value_skips_zeros(key):
     values = np.linalg.svd(J, compute_uv=False)
     expected = values[values > 1e-10].min()
     assert float(jd.jacobian_sigma_min(problem, g)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_lipschitz_estimate_does_not_stop_on_a_plateau(key):
+    """Few large eigenvalues among very many small ones: a random start hardly sees them at first."""
+    g = jd.TwoLayer(latent=4, width=60, out=50, key=key, both=True)
+    A = jd.operators.Identity(50)
+    y = 255 * jax.random.uniform(key, (50,))
+    problem = jd.Problem(u=jd.on_sphere(4, key=key), operator=A, loss=jd.losses.MSE(), y=y)
+    f, theta = parametrize(*jd.reduce(problem, g)[:2])
+    flat, unravel = jax.flatten_util.ravel_pytree(theta)
+    H = jax.hessian(lambda z: f(unravel(z)))(flat)
+    exact = np.abs(np.linalg.eigvalsh(H)).max()
+    assert float(jd.gradient_lipschitz(problem, g).value) == pytest.approx(exact, rel=0.01)
