@@ -8,7 +8,10 @@ from jaxdip._types import Array, RealScalar, Tree
 
 
 def is_concrete(*trees: Tree) -> bool:
-    """Whether values can be looked at, which they cannot while JAX traces."""
+    """Whether values can be looked at, which they cannot while JAX traces.
+
+    Look at them by NumPy: under jit, JAX traces what is computed from constants too.
+    """
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 

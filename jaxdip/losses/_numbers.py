@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array
 
 
 def concrete(x: ArrayLike) -> np.ndarray | None:
     """The values of `x`, or None while it is traced and has none."""
-    return None if isinstance(x, Tracer) else np.asarray(x)
+    return np.asarray(x) if is_concrete(x) else None
 
 
 def parameter(

@@ -3,15 +3,10 @@
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array
-
-
-def is_concrete(value: Any) -> bool:
-    """Whether the numbers can be looked at: not while a transformation traces them."""
-    return not isinstance(value, jax.core.Tracer)
 
 
 def as_level(value: Any, name: str, *, low: float = -math.inf, high: float = math.inf) -> Array:
@@ -23,17 +18,16 @@ def as_level(value: Any, name: str, *, low: float = -math.inf, high: float = mat
     """
     if jnp.iscomplexobj(value):
         raise TypeError(f"{name} of a noise is a real number, got a complex one")
-    level = jnp.asarray(value)
-    if level.ndim != 0:
+    if jnp.shape(value) != ():
         raise ValueError(
-            f"{name} of a noise is one number, got shape {level.shape}; "
+            f"{name} of a noise is one number, got shape {jnp.shape(value)}; "
             "for several levels use jax.vmap"
         )
-    if not jnp.issubdtype(level.dtype, jnp.floating):
-        level = level.astype(jnp.result_type(float))
-    if is_concrete(level) and not (low <= float(level) <= high and math.isfinite(float(level))):
-        raise ValueError(f"{name} of a noise is a number in [{low}, {high}], got {float(level)}")
-    return level
+    if is_concrete(value) and not (low <= float(value) <= high and math.isfinite(float(value))):
+        raise ValueError(f"{name} of a noise is a number in [{low}, {high}], got {float(value)}")
+    dtype = jnp.result_type(value)
+    # With its dtype named, a Python number gives the same program as an array.
+    return jnp.asarray(value, dtype if jnp.issubdtype(dtype, jnp.floating) else float)
 
 
 def refuse_integers(clean: Any, who: str) -> Array:

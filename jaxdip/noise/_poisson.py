@@ -4,10 +4,12 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key, RealScalar
 from jaxdip.noise._base import AbstractNoise
-from jaxdip.noise._level import as_level, is_concrete, refuse_complex
+from jaxdip.noise._level import as_level, refuse_complex
 
 
 class Poisson(AbstractNoise):
@@ -29,9 +31,9 @@ class Poisson(AbstractNoise):
     def __call__(self, clean: Array, *, key: Key) -> Array:
         """Counts divided by `peak`."""
         clean = refuse_complex(clean, "Poisson")
-        if is_concrete(clean) and bool(jnp.any(clean < 0)):
+        if is_concrete(clean) and np.any(np.asarray(clean) < 0):
             raise ValueError(
-                f"Poisson noise takes data >= 0, got a minimum of {float(jnp.min(clean))}; "
+                f"Poisson noise takes data >= 0, got a minimum of {np.min(clean)}; "
                 "make the operator or the generator non-negative, or shift the data"
             )
         peak = self.peak.astype(clean.dtype)

@@ -1,7 +1,7 @@
 """Any differentiable function as a forward operator."""
 
 from collections.abc import Callable as Function
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -41,8 +41,8 @@ class Callable(AbstractOperator):
         if not callable(fn):
             raise TypeError(f"Callable wraps a function of one array, got {type(fn).__name__}")
         self.in_structure = signal_structure(in_shape, dtype)
-        leaf_aware = isinstance(fn, eqx.Module | jax.tree_util.Partial)
-        self.fn = fn if leaf_aware else jax.tree_util.Partial(fn)
+        is_tree = isinstance(fn, (eqx.Module, jax.tree_util.Partial))
+        self.fn = cast(Function, fn) if is_tree else jax.tree_util.Partial(fn)
         out = eqx.filter_eval_shape(self.fn, self.in_structure)
         if not isinstance(out, jax.ShapeDtypeStruct) or not jnp.issubdtype(out.dtype, jnp.inexact):
             raise TypeError(f"a forward function returns one floating-point array, got {out}")

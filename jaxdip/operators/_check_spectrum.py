@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterator
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Key
 from jaxdip.operators._base import AbstractLinearOperator
+from jaxdip.operators._check_draws import draw
 from jaxdip.operators._coordinates import eps_of, real_size, to_real
-from jaxdip.operators._estimate_norm import estimate_norm, length
+from jaxdip.operators._estimate_norm import estimate_norm, length, ratio
 
 #: Dense matrices up to this many entries are decomposed.
 DECOMPOSED = 4_000_000
@@ -31,45 +33,48 @@ def spectrum_errors(
     """
     rows, columns = real_size(operator.out_structure), real_size(operator.in_structure)
     if rows * columns > DECOMPOSED:
-        measured = float(estimate_norm(operator, key=key))
-        claimed = float(operator.norm())
-        yield "norm (power iteration)", _relative_number(measured, claimed), POWER_GAP
+        measured = estimate_norm(operator, key=key)
+        error = ratio(jnp.abs(operator.norm() - measured), measured)
+        yield "norm (power iteration)", float(error), POWER_GAP
         return
-    eps = eps_of(operator.in_structure)
-    tolerance = 10 * eps * max(rows, columns)
-    dense = operator.real_matrix()
-    values = jnp.linalg.svd(dense, full_matrices=False, compute_uv=False)
+    tolerance = 10 * eps_of(operator.in_structure) * max(rows, columns)
+    signals, data = draw(key, operator, 1)
+    errors, condition = _measure(operator, signals[0], data[0])
+    for claim, error in errors.items():
+        # The pseudo-inverse amplifies rounding by the condition number.
+        amplified = tolerance * float(condition) if claim == "pseudo-inverse" else tolerance
+        yield claim, float(error), amplified
+
+
+@eqx.filter_jit
+def _measure(
+    operator: AbstractLinearOperator, x: Array, y: Array
+) -> tuple[dict[str, Array], Array]:
+    """The error of each claim, and the condition number."""
+    values = jnp.linalg.svd(operator.real_matrix(), full_matrices=False, compute_uv=False)
     if operator.complex_linear:
         values = values[::2]
-    top = float(values[0])
-    yield "norm", _relative_number(float(operator.norm()), top), tolerance
-    claimed_values = operator.singular_values()
-    yield "singular values", _largest_error(claimed_values, values, top), tolerance
-    rank = int(operator.rank())
-    smallest = float(values[rank - 1]) if rank else 0.0
-    # An error of eps ‖A‖ is all that a decomposition promises for its smallest value.
-    yield "sigma_min", abs(float(operator.sigma_min()) - smallest) / (top or 1.0), tolerance
-    condition = top / smallest if smallest > 0 else 1.0
-    x_key, y_key = jax.random.split(key)
-    x = jax.random.normal(x_key, operator.in_structure.shape, operator.in_structure.dtype)
-    y = jax.random.normal(y_key, operator.out_structure.shape, operator.out_structure.dtype)
-    yield "pseudo-inverse", _pseudo_inverse_error(operator, x, y), tolerance * condition
+    top, rank = values[0], jnp.asarray(operator.rank())
+    smallest = jnp.where(rank > 0, values[rank - 1], jnp.zeros_like(top))
+    errors = {
+        "norm": ratio(jnp.abs(operator.norm() - top), top),
+        "singular values": _largest_error(operator.singular_values(), values, top),
+        # An error of eps ‖A‖ is all that a decomposition promises for its smallest value.
+        "sigma_min": ratio(jnp.abs(operator.sigma_min() - smallest), top),
+        "pseudo-inverse": _pseudo_inverse_error(operator, x, y),
+    }
     if operator.orthonormal_rows:
-        error = operator(operator.adjoint(y)) - y
-        yield "orthonormal rows", float(length(error) / length(y)), tolerance
+        errors["orthonormal rows"] = length(operator(operator.adjoint(y)) - y) / length(y)
+    return errors, jnp.where(rank > 0, ratio(top, smallest), jnp.ones_like(top))
 
 
-def _relative_number(found: float, expected: float) -> float:
-    return abs(found - expected) / (abs(expected) if expected else 1.0)
-
-
-def _largest_error(found: Array, expected: Array, scale: float) -> float:
+def _largest_error(found: Array, expected: Array, scale: Array) -> Array:
     if found.shape != expected.shape:
-        return math.inf
-    return float(jnp.max(jnp.abs(found - expected))) / (scale or 1.0)
+        return jnp.full_like(scale, math.inf)
+    return ratio(jnp.max(jnp.abs(found - expected)), scale)
 
 
-def _pseudo_inverse_error(operator: AbstractLinearOperator, x: Array, y: Array) -> float:
+def _pseudo_inverse_error(operator: AbstractLinearOperator, x: Array, y: Array) -> Array:
     """The largest violation of Penrose's four conditions, tried on one signal and one datum.
 
     A A⁺ A x = A x and A⁺ A A⁺ y = A⁺ y; A A⁺ and A⁺ A are orthogonal projections, so that the
@@ -77,20 +82,16 @@ def _pseudo_inverse_error(operator: AbstractLinearOperator, x: Array, y: Array) 
     """
     image, solution = operator(x), operator.pseudo_inverse(y)
     fitted, seen = operator(solution), operator.pseudo_inverse(image)
-    return max(
-        _distance(operator(seen), image),
-        _distance(operator.pseudo_inverse(fitted), solution),
+    again, refitted = operator(seen), operator.pseudo_inverse(fitted)
+    violations = [
+        ratio(length(again - image), length(image)),
+        ratio(length(refitted - solution), length(solution)),
         _cosine(y - fitted, fitted, y),
         _cosine(x - seen, seen, x),
-    )
+    ]
+    return jnp.max(jnp.stack(violations))
 
 
-def _distance(found: Array, expected: Array) -> float:
-    size = float(length(expected))
-    return float(length(found - expected)) / (size if size > 0 else 1.0)
-
-
-def _cosine(residual: Array, projected: Array, whole: Array) -> float:
-    size = float(length(whole))
+def _cosine(residual: Array, projected: Array, whole: Array) -> Array:
     inner = jnp.dot(to_real(residual), to_real(projected), precision=jax.lax.Precision.HIGHEST)
-    return abs(float(inner)) / (size * size)
+    return jnp.abs(inner) / length(whole) ** 2

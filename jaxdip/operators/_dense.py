@@ -82,7 +82,7 @@ class Gaussian(AbstractDense):
     Complex entries are circular: E|M_ij|² is the stated variance, half of it in each part. The
     first rows do not depend on m (up to the factor 1/√m of a normalised matrix).
 
-    Reference: the operators of section IV of arXiv 2403.05395.
+    Reference: the operators of the first experiments in arXiv 2403.05395.
     """
 
     values: Array

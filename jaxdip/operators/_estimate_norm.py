@@ -44,6 +44,11 @@ def length(x: Array) -> Array:
     return jnp.linalg.norm(x.ravel())
 
 
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """The quotient of two real numbers, or the numerator where the denominator is zero."""
+    return numerator / jnp.where(denominator > 0, denominator, jnp.ones_like(denominator))
+
+
 def _unit(x: Array) -> Array:
     size = length(x)
     return x / jnp.where(size > 0, size, jnp.ones_like(size)).astype(x.dtype)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key
 from jaxdip.operators._coordinates import conform, is_complex, real_dtype
 from jaxdip.operators._spectral import AbstractClosedFormOperator
-from jaxdip.operators._structure import is_concrete, signal_structure
+from jaxdip.operators._structure import signal_structure
 
 
 class Mask(AbstractClosedFormOperator):
@@ -36,8 +37,8 @@ class Mask(AbstractClosedFormOperator):
             TypeError: if `keep` is not boolean.
             ValueError: if nothing is kept, or if `count` is missing or wrong.
         """
-        keep = jnp.asarray(keep)
-        if keep.dtype != jnp.bool_:
+        keep = np.asarray(keep) if is_concrete(keep) else keep
+        if keep.dtype != np.bool_:
             raise TypeError(f"a mask is a boolean array, got {keep.dtype.name}; pass keep > 0")
         self.index = jnp.flatnonzero(keep, size=_count(keep, count)).astype(jnp.int32)
         self.in_structure = signal_structure(keep.shape, dtype)
@@ -130,12 +131,12 @@ class Identity(AbstractClosedFormOperator):
         return True
 
 
-def _count(keep: Array, count: int | None) -> int:
+def _count(keep: Any, count: int | None) -> int:
     if not is_concrete(keep):
         if count is None:
             raise ValueError("a traced mask needs count=, the number of its entries that are kept")
         return count
-    found = int(np.sum(np.asarray(keep)))
+    found = int(np.sum(keep))
     if count is not None and count != found:
         raise ValueError(f"count={count}, but the mask keeps {found} entries; they must agree")
     if found == 0:

@@ -17,7 +17,7 @@ def signal_structure(shape: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     shape = (shape,) if isinstance(shape, int) else tuple(int(extent) for extent in shape)
     if any(extent < 1 for extent in shape):
         raise ValueError(f"the shape of a signal has positive extents, got {shape}")
-    dtype = jnp.result_type(float) if dtype is None else jax.dtypes.canonicalize_dtype(dtype)
+    dtype = jnp.result_type(float if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise TypeError(f"signals are real or complex floating-point, got dtype {dtype.name}")
     return jax.ShapeDtypeStruct(shape, dtype)
@@ -36,8 +36,3 @@ def flat_structure(size: int, shape: Any, dtype: Any) -> jax.ShapeDtypeStruct:
             f"operator acts on {size}; they must agree"
         )
     return structure
-
-
-def is_concrete(value: Any) -> bool:
-    """Whether the numbers can be looked at: not while a transformation traces them."""
-    return not isinstance(value, jax.core.Tracer)

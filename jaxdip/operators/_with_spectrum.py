@@ -5,12 +5,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key, RealScalar
 from jaxdip.operators._coordinates import conform, is_complex, real_dtype
 from jaxdip.operators._decomposition import safe_reciprocal
 from jaxdip.operators._spectral import AbstractClosedFormOperator
-from jaxdip.operators._structure import flat_structure, is_concrete
+from jaxdip.operators._structure import flat_structure
 
 
 class WithSpectrum(AbstractClosedFormOperator):
@@ -20,7 +22,7 @@ class WithSpectrum(AbstractClosedFormOperator):
     complex dtype, unitary; r is the number of given values. Norm, σ_A, rank and A⁺ = V diag(1/σ) U*
     come from the factors.
 
-    Reference: the operators of section IV of arXiv 2403.05395.
+    Reference: the operators of the experiments in arXiv 2403.05395.
     """
 
     left: Array
@@ -54,14 +56,14 @@ class WithSpectrum(AbstractClosedFormOperator):
                 `in_shape` has not n entries.
         """
         self.in_structure = flat_structure(n, in_shape, dtype)
+        if is_concrete(values) and not np.all(np.asarray(values) >= 0):
+            raise ValueError("singular values are numbers >= 0, got a negative one or NaN")
         values = jnp.asarray(values).astype(real_dtype(self.in_structure))
         if values.ndim != 1 or not 1 <= values.size <= min(m, n):
             raise ValueError(
                 f"singular values are a vector of 1 to min(m, n)={min(m, n)} numbers, "
                 f"got shape {values.shape}"
             )
-        if is_concrete(values) and not bool(jnp.all(values >= 0)):
-            raise ValueError("singular values are numbers >= 0, got a negative one or NaN")
         left_key, right_key = jax.random.split(key)
         self.left = _orthonormal(left_key, m, values.size, self.in_structure.dtype)
         self.right = _orthonormal(right_key, n, values.size, self.in_structure.dtype)
@@ -91,7 +93,8 @@ class WithSpectrum(AbstractClosedFormOperator):
     ) -> "WithSpectrum":
         """The square, ill-conditioned operator with σ_i = 1/(1 + i²), i = 0, ..., n−1.
 
-        Reference: arXiv 2309.12128, section 4.
+        Reference: J. Fadili, Iterative regularization of NN-based inverse problems via gradient
+        flow (talk, 2024).
         """
         values = 1 / (1 + jnp.arange(n, dtype=jnp.result_type(float)) ** 2)
         return cls(values, m=n, n=n, key=key, in_shape=in_shape, dtype=dtype)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxdip import noise
 
-COUNT = 40_000
+COUNT = 100_000
 
 
 def z_score(samples, mean, variance):

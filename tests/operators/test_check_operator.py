@@ -128,8 +128,7 @@ def test_a_square_in_place_of_a_norm(claim, key):
 
 
 def test_a_squared_norm_of_an_operator_too_large_to_decompose(key):
-    good = 1.5 * ops.Mask.random(4100, 0.9, jax.random.key(0))
-    assert failures(good, key) == set()
+    good = 1.5 * ops.Identity(2001)
     assert failures(Broken(good, norm=lambda: good.norm() ** 2), key) == {"norm (power iteration)"}
 
 
