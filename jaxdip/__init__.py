@@ -17,6 +17,7 @@ from jaxdip.dynamics import ISEHD as ISEHD
 from jaxdip.dynamics import Gap as Gap
 from jaxdip.dynamics import GradientDescent as GradientDescent
 from jaxdip.dynamics import GradientFlow as GradientFlow
+from jaxdip.dynamics import Linearised as Linearised
 from jaxdip.dynamics import Optax as Optax
 from jaxdip.dynamics import Order as Order
 from jaxdip.dynamics import Progress as Progress
@@ -24,6 +25,7 @@ from jaxdip.dynamics import convergence_order as convergence_order
 from jaxdip.dynamics import gap as gap
 from jaxdip.dynamics import integrate as integrate
 from jaxdip.dynamics import iterate as iterate
+from jaxdip.dynamics import linearised as linearised
 from jaxdip.generators import MLP as MLP
 from jaxdip.generators import Linear as Linear
 from jaxdip.generators import TwoLayer as TwoLayer

@@ -10,6 +10,8 @@ from jaxdip.dynamics._igahd import IGAHD as IGAHD
 from jaxdip.dynamics._integrate import integrate as integrate
 from jaxdip.dynamics._isehd import ISEHD as ISEHD
 from jaxdip.dynamics._iterate import iterate as iterate
+from jaxdip.dynamics._linearised import Linearised as Linearised
+from jaxdip.dynamics._linearised import linearised as linearised
 from jaxdip.dynamics._optax import Optax as Optax
 from jaxdip.dynamics._order import Order as Order
 from jaxdip.dynamics._order import convergence_order as convergence_order

@@ -40,5 +40,13 @@ class AbstractDescent(eqx.Module):
         """The time t after that many steps."""
 
     @abc.abstractmethod
+    def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+        """The factor q(λ, τ) by which τ steps multiply a mode of the linearised residual.
+
+        Raises:
+            ValueError: if the method has no such closed form.
+        """
+
+    @abc.abstractmethod
     def with_time_step(self, h: RealScalar) -> Self:
         """The same method with time(1) = h."""

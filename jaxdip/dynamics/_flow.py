@@ -33,5 +33,9 @@ class AbstractFlow(eqx.Module):
         """The time derivative of the state."""
 
     @abc.abstractmethod
+    def mode(self, eigenvalue: Array, t: Array) -> Array:
+        """The factor q(λ, t) by which time t multiplies a mode of the linearised residual."""
+
+    @abc.abstractmethod
     def parameters(self, state: Tree) -> Tree:
         """θ, from the state."""

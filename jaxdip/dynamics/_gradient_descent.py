@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import ClassVar
 
+import jax.numpy as jnp
+
 from jaxdip._tree import tree_axpy
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._descent import AbstractDescent
+from jaxdip.dynamics._modes import recurrence_mode
 from jaxdip.dynamics._scales import Scales
 
 
@@ -60,6 +63,11 @@ class GradientDescent(AbstractDescent):
     def time(self, step: Int[Array, ""]) -> Array:
         """γτ."""
         return self._gamma * step.astype(self._gamma.dtype)
+
+    def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+        """(1 − γλ)^τ."""
+        factor = 1 - self._gamma.astype(eigenvalue.dtype) * eigenvalue
+        return recurrence_mode(factor, jnp.zeros_like(factor), steps)
 
     def with_time_step(self, h: RealScalar) -> "GradientDescent":
         """Gradient descent with γ = h."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
+
 from jaxdip._tree import tree_scale
 from jaxdip._types import Array, Tree
 from jaxdip.dynamics._flow import AbstractFlow
@@ -29,6 +31,10 @@ class GradientFlow(AbstractFlow):
     def velocity(self, grad: Callable[[Tree], Tree], t: Array, state: Tree) -> Tree:
         """−∇f(θ)."""
         return tree_scale(-1.0, grad(state))
+
+    def mode(self, eigenvalue: Array, t: Array) -> Array:
+        """e^{−λt}."""
+        return jnp.exp(-eigenvalue * t)
 
     def parameters(self, state: Tree) -> Tree:
         """The state itself."""

@@ -10,6 +10,7 @@ from jaxdip._tree import is_concrete, tree_add, tree_axpy, tree_scale
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._descent import AbstractDescent
+from jaxdip.dynamics._modes import recurrence_mode
 from jaxdip.dynamics._scales import Scales
 
 
@@ -117,6 +118,20 @@ class IGAHD(AbstractDescent):
         """ℓ√s."""
         s = self._resolved()[0]
         return jnp.sqrt(s) * step.astype(s.dtype)
+
+    def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+        """The recurrence on one mode, by powers of its 2 × 2 companion matrix.
+
+        q_{ℓ+1} = (1 + a − bλ − sλ) q_ℓ − (a − bλ) q_{ℓ−1} with the gradient at θ_ℓ, and
+        (1 − sλ)[(1 + a − bλ) q_ℓ − (a − bλ) q_{ℓ−1}] at η_ℓ, where a = 1 − α√s and b = β√s.
+        """
+        dtype = eigenvalue.dtype
+        s = self._resolved()[0].astype(dtype) * eigenvalue
+        a, b = (x.astype(dtype) for x in self._momentum())
+        now, before = 1 + a - b * eigenvalue, b * eigenvalue - a
+        if self.gradient_at == "theta":
+            return recurrence_mode(now - s, before, steps)
+        return recurrence_mode((1 - s) * now, (1 - s) * before, steps)
 
     def with_time_step(self, h: RealScalar) -> "IGAHD":
         """IGAHD with √s = h and the same α and β."""

@@ -6,6 +6,7 @@ from jaxdip._tree import tree_axpy, tree_scale
 from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._flow import AbstractFlow
+from jaxdip.dynamics._modes import damped_mode
 from jaxdip.dynamics._scales import Scales
 
 
@@ -74,6 +75,11 @@ class ISEHD(AbstractFlow):
             tree_axpy(-self._beta, g, v),
             tree_axpy(-self._alpha, v, tree_scale(self._alpha * self._beta - 1.0, g)),
         )
+
+    def mode(self, eigenvalue: Array, t: Array) -> Array:
+        """The solution of q̈ + (α + βλ) q̇ + λ q = 0 with q(0) = 1, q̇(0) = 0."""
+        alpha, beta = self._alpha.astype(eigenvalue.dtype), self._beta.astype(eigenvalue.dtype)
+        return damped_mode(alpha + beta * eigenvalue, eigenvalue, t)
 
     def parameters(self, state: Tree) -> Tree:
         """θ, the first part of the state."""

@@ -74,6 +74,12 @@ class Optax(AbstractDescent):
         """(time step) × (number of steps)."""
         return self.time_step * step.astype(self.time_step.dtype)
 
+    def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+        """Refused: optax does not say what it does to a mode."""
+        raise ValueError(
+            "an optax optimiser has no closed form on a mode; use GradientDescent or IGAHD"
+        )
+
     def with_time_step(self, h: RealScalar) -> "Optax":
         """The same optimiser, each step of which stands for time h."""
         return Optax(self.optimizer, time_step=h, linear=self.linear)

@@ -103,6 +103,27 @@ def _hessian_norm(problem: Problem, generator: AbstractGenerator) -> Float[Array
     return jax.lax.while_loop(unfinished, body, start)[3]
 
 
+def dense_jacobian(problem: Problem, generator: AbstractGenerator) -> Float[Array, "m p"]:
+    """The Jacobian of the prediction with respect to θ at the start, one row an entry of the data.
+
+    Raises:
+        ValueError: if it would have more than 5e7 entries, or the data are complex.
+    """
+    f, theta = parametrize(problem, generator)
+    m, dtype = problem.y.size, problem.operator.out_structure.dtype
+    size = sum(p.size for p in jax.tree.leaves(theta))
+    if m * size > _LARGEST_JACOBIAN:
+        raise ValueError(
+            f"this needs the singular values of a {m} x {size} Jacobian, too large to store; if it "
+            "was for default damping, give alpha (and beta) yourself"
+        )
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise ValueError("this needs real data; if it was for default damping, give alpha and beta")
+    _, pullback = jax.vjp(f.predict, theta)
+    (rows,) = jax.vmap(pullback)(jnp.eye(m, dtype=dtype).reshape((-1, *problem.y.shape)))
+    return jnp.concatenate([p.reshape((m, -1)) for p in jax.tree.leaves(rows)], axis=1)
+
+
 def jacobian_sigma_min(problem: Problem, generator: AbstractGenerator) -> Float[Array, ""]:
     """μ, the smallest non-zero singular value of J_F J_g at the start (of A J_g where F is linear).
 
@@ -113,20 +134,7 @@ def jacobian_sigma_min(problem: Problem, generator: AbstractGenerator) -> Float[
         ValueError: if that Jacobian would have more than 5e7 entries.
     """
     smaller, start, _ = reduce(problem, generator)
-    f, theta = parametrize(smaller, start)
-    shape, dtype = smaller.y.shape, smaller.operator.out_structure.dtype
-    size = sum(p.size for p in jax.tree.leaves(theta))
-    if smaller.y.size * size > _LARGEST_JACOBIAN:
-        raise ValueError(
-            f"the default damping needs the singular values of a {smaller.y.size} x {size} "
-            "Jacobian, too large to store; give alpha (and beta) yourself"
-        )
-    if jnp.issubdtype(dtype, jnp.complexfloating):
-        raise ValueError("the default damping needs real data; give alpha (and beta) yourself")
-    _, pullback = jax.vjp(f.predict, theta)
-    basis = jnp.eye(smaller.y.size, dtype=dtype).reshape((-1, *shape))
-    (rows,) = jax.vmap(pullback)(basis)
-    J = jnp.concatenate([p.reshape((smaller.y.size, -1)) for p in jax.tree.leaves(rows)], axis=1)
+    J = dense_jacobian(smaller, start)
     values = jnp.linalg.svd(J, full_matrices=False, compute_uv=False)
     threshold = values[0] * max(J.shape) * float(jnp.finfo(values.dtype).eps)
     return jnp.min(jnp.where(values > threshold, values, jnp.inf))
