@@ -126,7 +126,7 @@ def test_smallest_singular_value_skips_zeros(key):
 
 
 def test_lipschitz_estimate_does_not_stop_on_a_plateau(key):
-    """Few large eigenvalues among very many small ones: a random start hardly sees them at first."""
+    """A few large eigenvalues among very many small ones: a random start hardly sees them."""
     g = jd.TwoLayer(latent=4, width=60, out=50, key=key, both=True)
     A = jd.operators.Identity(50)
     y = 255 * jax.random.uniform(key, (50,))
