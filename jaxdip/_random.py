@@ -24,8 +24,20 @@ def key_for(key: Key, purpose: str) -> Key:
     Raises:
         TypeError: if `key` is not a typed key.
     """
-    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise TypeError(
-            f"a random key is a typed key, got {type(key).__name__}; make one by jax.random.key(0)"
-        )
+    check_key(key)
     return jax.random.fold_in(key, zlib.crc32(purpose.encode()))
+
+
+def check_key(key: Key) -> None:
+    """Refuses what is not one typed random key.
+
+    Raises:
+        TypeError: for an integer, an old-style uint32 key, or a batch of keys.
+    """
+    typed = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.shape != ():
+        found = f"{type(key).__name__} of shape {key.shape}" if typed else type(key).__name__
+        raise TypeError(
+            f"a random key is one typed key, got {found}; make one by jax.random.key(0), and run "
+            "over a batch of them by jax.vmap"
+        )

@@ -38,10 +38,11 @@ class Linear(AbstractLayeredGenerator):
         Raises:
             ValueError: if J is no matrix, or c or the shape does not fit it.
         """
+        J = jnp.asarray(J)
         if J.ndim != 2:
             raise ValueError(f"J is a matrix (n, p), got shape {J.shape}")
         self.J = J
-        self.c = jnp.zeros(J.shape[1], J.dtype) if c is None else c
+        self.c = jnp.zeros(J.shape[1], J.dtype) if c is None else jnp.asarray(c)
         self.out_shape = (J.shape[0],) if out_shape is None else tuple(out_shape)
         if self.c.shape != (J.shape[1],) or math.prod(self.out_shape) != J.shape[0]:
             raise ValueError(

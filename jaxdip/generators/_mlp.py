@@ -13,6 +13,7 @@ from jaxdip._types import Array, Float, Key, Tree
 from jaxdip.generators._activations import Activation
 from jaxdip.generators._activations import activation as _activation
 from jaxdip.generators._layered import AbstractLayeredGenerator, LastLayer
+from jaxdip.generators._sizes import signal_shape, whole
 
 
 class MLP(AbstractLayeredGenerator):
@@ -20,10 +21,10 @@ class MLP(AbstractLayeredGenerator):
 
     g⁰ = u, gˡ = φ(s_l W_l gˡ⁻¹) for l < L, and x = s_L W_L g^{L−1}.
 
-    Definition II.1 of arXiv 2403.05395 has no factors: s_l = 1, and W_l is then drawn with variance
-    1/N_{l−1} so that signals keep their size. With `ntk=True` W_l is drawn with variance 1 and
-    s_l = 1/√N_{l−1} (the latent is expected on the unit sphere, so s_1 = 1 in both): the same
-    function at the start, another dynamics.
+    Definition II.1 of arXiv 2403.05395 has no factors: s_l = 1. W_1 is drawn with variance 1 (the
+    latent is expected on the unit sphere) and W_l with 1/N_{l−1} for l ≥ 2, so that signals keep
+    their size. With `ntk=True` every W_l is drawn with variance 1 and s_l = 1/√N_{l−1} for l ≥ 2:
+    the same function at the start, another dynamics.
 
     Attributes:
         weights: (W_1, …, W_L), W_l of shape (N_l, N_{l−1}).
@@ -64,6 +65,11 @@ class MLP(AbstractLayeredGenerator):
         """
         self.activation = _activation(activation)
         if weights is not None:
+            if len(weights) < 2 or any(jnp.ndim(W) != 2 for W in weights):
+                raise ValueError(
+                    f"weights are at least two matrices (N_l, N_(l-1)), got shapes "
+                    f"{[jnp.shape(W) for W in weights]}"
+                )
             if widths or key is not None or ntk:
                 raise ValueError("give either weights or widths, key and ntk, not both")
             self.weights = tuple(weights)
@@ -75,10 +81,9 @@ class MLP(AbstractLayeredGenerator):
                     "an MLP needs widths=(d, N_1, ...) with at least one hidden layer, out and "
                     "key; factors of your own go with weights of your own"
                 )
-            n = out if isinstance(out, int) else math.prod(out)
-            sizes = (*widths, n)
-            if min(sizes) < 1:
-                raise ValueError(f"every width is at least 1, got {sizes}")
+            shape = signal_shape(out)
+            n = math.prod(shape)
+            sizes = (*(whole("width", size) for size in widths), n)
             # The latent has norm 1, not √d, so the first layer needs no factor.
             factors = (1.0, *(size**-0.5 for size in sizes[1:-1]))
             self.scales = factors if ntk else (1.0,) * len(factors)
@@ -90,7 +95,7 @@ class MLP(AbstractLayeredGenerator):
                     zip(sizes[1:], sizes[:-1], factors, strict=True), start=1
                 )
             )
-        self.out_shape = (n,) if out is None else (out,) if isinstance(out, int) else tuple(out)
+        self.out_shape = signal_shape(out, n)
         self._check()
 
     def _check(self):
@@ -100,11 +105,6 @@ class MLP(AbstractLayeredGenerator):
             raise ValueError(
                 f"weights are at least two matrices (N_l, N_(l-1)) that chain, one scale each; got "
                 f"shapes {shapes} and {len(self.scales)} scales"
-            )
-        if math.prod(self.out_shape) != shapes[-1][0]:
-            raise ValueError(
-                f"a signal of shape {self.out_shape} has {math.prod(self.out_shape)} entries, the "
-                f"last matrix has {shapes[-1][0]} rows"
             )
 
     def __call__(self, u: Float[Array, " d"]) -> Array:

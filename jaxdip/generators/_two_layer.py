@@ -13,6 +13,7 @@ from jaxdip._types import Array, Float, Key, Tree
 from jaxdip.generators._activations import Activation
 from jaxdip.generators._activations import activation as _activation
 from jaxdip.generators._layered import AbstractLayeredGenerator, LastLayer
+from jaxdip.generators._sizes import signal_shape, whole
 
 #: How the entries of V are drawn: all centred, of unit variance and bounded.
 OutputLaw = Literal["rademacher", "uniform", "truncated-normal"]
@@ -101,15 +102,13 @@ class TwoLayer(AbstractLayeredGenerator):
                 raise ValueError(
                     "a two-layer network needs latent, width, out and key, or weights=(W, V)"
                 )
-            n = out if isinstance(out, int) else math.prod(out)
-            for name, size in (("latent", latent), ("width", width), ("out", n)):
-                if size < 1:
-                    raise ValueError(f"{name} is at least 1, got {size}")
+            latent, width = whole("latent", latent), whole("width", width)
+            n = math.prod(signal_shape(out))
             dtype = jnp.dtype(dtype or jnp.result_type(float))
             self.W = jax.random.normal(key_for(key, "W"), (width, latent), dtype)
             self.V = _draw_output(output_law, width, n, key_for(key, "V"), dtype)
-        self.out_shape = _signal_shape(out, self.V.shape[0])
         self._check()
+        self.out_shape = signal_shape(out, self.V.shape[0])
 
     def _check(self):
         if self.W.ndim != 2 or self.V.ndim != 2 or self.V.shape[1] != self.W.shape[0]:
@@ -164,12 +163,3 @@ class TwoLayer(AbstractLayeredGenerator):
             both=self.both,
             out=self.out_shape if out_shape is None else out_shape,
         )
-
-
-def _signal_shape(out: int | Sequence[int] | None, n: int) -> tuple[int, ...]:
-    shape = (n,) if out is None else (out,) if isinstance(out, int) else tuple(out)
-    if math.prod(shape) != n:
-        raise ValueError(
-            f"a signal of shape {shape} has {math.prod(shape)} entries, V has {n} rows"
-        )
-    return shape

@@ -23,7 +23,8 @@ class Power(AbstractLoss):
     Raises:
         ValueError: if p < 0 or is not a scalar.
 
-    Reference: the loss of the numerical experiments of arXiv 2403.05395.
+    Reference: the losses η(‖v − y‖²) of Fadili's talk *Iterative regularization of NN-based inverse
+    problems via gradient flow* (2024), whose experiments use p = 0.2.
     """
 
     p: Array

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from equinox import AbstractVar
 
+from jaxdip._random import check_key
 from jaxdip._types import Array, Key
 from jaxdip.operators._coordinates import conform, is_complex
 from jaxdip.operators._spectral import AbstractDenseSpectrum
@@ -113,6 +114,7 @@ class Gaussian(AbstractDense):
         Raises:
             ValueError: if m or n is not positive, or `in_shape` has not n entries.
         """
+        check_key(key)
         if m < 1 or n < 1:
             raise ValueError(f"a Gaussian operator has m >= 1 and n >= 1, got m={m}, n={n}")
         dtype = jnp.result_type(float) if dtype is None else dtype

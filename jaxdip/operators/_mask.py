@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._random import check_key
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key
 from jaxdip.operators._coordinates import conform, is_complex, real_dtype
@@ -63,6 +64,7 @@ class Mask(AbstractClosedFormOperator):
             raise ValueError(f"a mask keeps a fraction in ]0, 1] of the entries, got {fraction}")
         size = int(np.prod(structure.shape))
         count = round(fraction * size)
+        check_key(key)
         keep = jax.random.permutation(key, jnp.arange(size) < count).reshape(structure.shape)
         return cls(keep, count=count, dtype=dtype)
 

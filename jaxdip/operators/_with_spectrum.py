@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._random import check_key
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key, RealScalar
 from jaxdip.operators._coordinates import conform, is_complex, real_dtype
@@ -64,6 +65,7 @@ class WithSpectrum(AbstractClosedFormOperator):
                 f"singular values are a vector of 1 to min(m, n)={min(m, n)} numbers, "
                 f"got shape {values.shape}"
             )
+        check_key(key)
         left_key, right_key = jax.random.split(key)
         self.left = _orthonormal(left_key, m, values.size, self.in_structure.dtype)
         self.right = _orthonormal(right_key, n, values.size, self.in_structure.dtype)

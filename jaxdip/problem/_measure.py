@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
+from jaxdip._random import check_key
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Key, RealScalar
 from jaxdip.noise import AbstractNoise, Gaussian
@@ -57,5 +58,6 @@ def measure(
         noise = Gaussian(noise)
     if key is None:
         raise ValueError("noise needs a random key: measure(..., key=jax.random.key(0))")
+    check_key(key)
     y = noise(clean, key=key)
     return Measurement(y, clean, x_true, jnp.linalg.norm(jnp.ravel(y - clean)))

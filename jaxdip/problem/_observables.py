@@ -1,7 +1,7 @@
 """What a trajectory records: functions of the state, never the parameters themselves."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import equinox as eqx
@@ -101,7 +101,7 @@ class SignalError(AbstractObservable):
 
     def __call__(self, snapshot: Snapshot) -> Array:
         """‖g(u, θ) − x̄‖."""
-        return _norm(snapshot.signal() - self.x_true)
+        return _distance(snapshot.signal(), self.x_true, "SignalError: x_true")
 
 
 class PredictionError(AbstractObservable):
@@ -115,7 +115,7 @@ class PredictionError(AbstractObservable):
 
     def __call__(self, snapshot: Snapshot) -> Array:
         """‖F(g(u, θ)) − ȳ‖."""
-        return _norm(snapshot.prediction() - self.y_clean)
+        return _distance(snapshot.prediction(), self.y_clean, "PredictionError: y_clean")
 
 
 class ResidualNorm(AbstractObservable):
@@ -123,7 +123,7 @@ class ResidualNorm(AbstractObservable):
 
     def __call__(self, snapshot: Snapshot) -> Array:
         """‖F(g(u, θ)) − y‖."""
-        return _norm(snapshot.prediction() - snapshot.lift.reduced_problem.y)
+        return _distance(snapshot.prediction(), snapshot.lift.reduced_problem.y, "data")
 
 
 class ParameterDistance(AbstractObservable):
@@ -156,17 +156,25 @@ class Custom(AbstractObservable):
         return self.function(snapshot.problem, snapshot.generator())
 
 
-def _norm(x: Array) -> Array:
-    return jnp.linalg.norm(x.ravel())
+def _distance(x: Array, reference: Array, name: str) -> Array:
+    # Broadcasting would make a number of any two shapes that happen to fit.
+    if jnp.shape(reference) != x.shape:
+        raise ValueError(f"{name} has shape {jnp.shape(reference)}, the run makes {x.shape}")
+    return jnp.linalg.norm((x - reference).ravel())
 
 
-def complete(observe: dict | None) -> dict[str, AbstractObservable]:
+def complete(observe: Mapping[str, Any] | None) -> dict[str, AbstractObservable]:
     """The observables to record: those asked for, with 'loss' always among them.
 
     Raises:
         TypeError: if something is neither an observable nor a function.
         ValueError: if 'loss' is asked to be something else.
     """
+    if observe is not None and not isinstance(observe, Mapping):
+        raise TypeError(
+            f"observe maps names to observables, got {type(observe).__name__}; for example "
+            'observe={"signal": jaxdip.observables.Signal()}'
+        )
     observe = dict(observe or {})
     if not isinstance(observe.setdefault("loss", Loss()), Loss):
         raise ValueError("'loss' is always the loss f(θ); record yours under another name")

@@ -109,6 +109,12 @@ def check_generator(problem: Problem, generator: AbstractGenerator) -> None:
         )
     made = jax.eval_shape(generator, problem.u)
     wanted = problem.operator.in_structure
+    if made.dtype != wanted.dtype:
+        raise TypeError(
+            f"the generator makes {made.dtype} signals from a {problem.u.dtype} latent, the "
+            f"operator takes {wanted.dtype}; give the latent, the generator and the operator one "
+            "dtype="
+        )
     if made.shape != wanted.shape:
         raise ValueError(
             f"the generator makes signals of shape {made.shape}, the operator takes "

@@ -35,10 +35,17 @@ def counted(key, loss=None):
 def test_new_numbers_do_not_recompile(key):
     counter, problem, g = counted(key, jd.losses.Power(0.3))
     ts = jnp.array([0.5, 1.0])
+    linear = examples.problem(key)[0].operator
+    measuring = Counter(linear)
+
+    @jax.jit
+    def noisy(y, level):
+        measuring(jnp.zeros(examples.N))
+        return jd.measure(jd.operators.Identity(3), y, noise=level, key=key).y
 
     def run(step, alpha, beta, p, noise, rtol):
         A = problem.operator
-        y = problem.y + noise
+        y = noisy(problem.y, noise)
         stated = jd.Problem(u=problem.u, operator=A, loss=jd.losses.Power(p), y=y)
         before = counter.traces
         jd.iterate(stated, jd.GradientDescent(step), g, 6, every=3)
@@ -54,6 +61,7 @@ def test_new_numbers_do_not_recompile(key):
     assert stating[0] == stating[1]
     assert first > stating[0] + 10
     assert stating[0] <= 12
+    assert measuring.traces == 1
 
 
 def test_compiled_programs_are_reused(key):

@@ -14,22 +14,23 @@ TIMES = jnp.linspace(0.0, 6.0, 61)
 
 @pytest.mark.parametrize("generator", examples.GENERATORS)
 def test_gradient_flow_dissipates_at_the_rate_of_the_squared_gradient(key, generator):
-    """d f/dt = −‖∇f‖²."""
+    """d f/dt = −‖∇f‖² all along the solution, so f never increases."""
     problem, g, _ = examples.problem(key, generator)
-    ts = jnp.array([1.0, 1.001])
+    middles = jnp.array([0.0, 0.3, 1.0, 3.0, 9.0]) + 0.001
+    ts = jnp.sort(jnp.concatenate([middles - 0.001, middles, middles + 0.001]))
     run = jd.integrate(
         problem,
         jd.GradientFlow(),
         g,
         ts,
         observe={"gradient": jd.observables.GradientNorm()},
-        rtol=1e-10,
-        atol=1e-12,
+        rtol=1e-11,
+        atol=1e-13,
     )
-    assert run.loss[1] < run.loss[0]
-    slope = (run.loss[1] - run.loss[0]) / 0.001
-    rate = -jnp.mean(run.observed["gradient"] ** 2)
-    assert float(slope) == pytest.approx(float(rate), rel=1e-4)
+    assert bool(jnp.all(jnp.diff(run.loss) < 0))
+    slopes = (run.loss[2::3] - run.loss[0::3]) / 0.002
+    rates = -(run.observed["gradient"][1::3] ** 2)
+    np.testing.assert_allclose(slopes, rates, rtol=1e-3, atol=1e-9)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.4, 0.0), (0.5, 0.3), (1.0, 0.9)])
@@ -97,19 +98,20 @@ LOSSES = {
 
 
 def positive_problem(key, loss, name):
-    """A problem whose predictions lie in the loss's domain, by a sigmoid or softplus at the end."""
-    g = jd.TwoLayer(latent=3, width=60, out=2, key=key, activation="tanh")
+    """One observation in the loss's domain, by a sigmoid or softplus at the end."""
+    g = jd.TwoLayer(latent=3, width=60, out=1, key=key, activation="tanh")
     u = jd.on_sphere(3, key=key)
     ends = {"cross-entropy": jax.nn.sigmoid, "kl": jax.nn.softplus, "reverse-kl": jax.nn.softplus}
     end = ends.get(name, lambda x: x)
-    A = jd.operators.Callable(end, (2,))
-    y = A(jnp.array([0.9, -0.6]))
+    A = jd.operators.Callable(end, (1,))
+    # The flatter side of the divergences is v > y; a target of ½ has the least curvature.
+    y = A(jnp.array([0.0 if name == "cross-entropy" else -2.0]))
     return jd.Problem(u=u, operator=A, loss=loss, y=y), g
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_kl_inequality_holds_along_trajectories_and_fails_when_spoiled(key, name):
-    """ψ'(L)‖∇L‖ ≥ 1 at every prediction of the run; not with ψ shrunk."""
+    """ψ'(L)‖∇L‖ ≥ 1 at every prediction of the run; not with ψ shrunk by a stated factor."""
     loss = LOSSES[name]()
     problem, g = positive_problem(key, loss, name)
     run = jd.integrate(
@@ -124,14 +126,12 @@ def test_kl_inequality_holds_along_trajectories_and_fails_when_spoiled(key, name
     gradients = jax.vmap(jax.grad(loss), (0, None))(run.observed["v"], problem.y)
     values = run.loss
     assert float(values[-1]) < 0.3 * float(values[0])
-    products = desingularizer.dpsi(values) * jnp.linalg.norm(gradients, axis=1)
-    # Rounding of the loss near its minimum is all that may push the product below 1.
+    # Below this the rounding of the loss itself decides.
+    seen = values > 1e-12
+    products = (desingularizer.dpsi(values) * jnp.linalg.norm(gradients, axis=1))[seen]
     assert float(jnp.min(products)) >= 1 - 1e-7
-    tightness = float(jnp.min(products))
-    spoiled = desingularizer.dpsi(values) / (1.01 * tightness) * jnp.linalg.norm(gradients, axis=1)
-    assert float(jnp.min(spoiled)) < 1
-    if name in ("mse", "power"):
-        assert tightness == pytest.approx(1, abs=1e-6)
+    # With one observation, approached from the flatter side, each ψ is tight: a tenth less fails.
+    assert float(jnp.min(0.9 * products)) < 1
 
 
 def test_gradient_flow_path_obeys_the_main_inequality(key):
@@ -153,7 +153,7 @@ def test_gradient_flow_path_obeys_the_main_inequality(key):
     speed = np.asarray(run.observed["gradient"])
     length = np.concatenate([[0], np.cumsum(0.1 * (speed[1:] + speed[:-1]) / 2)])
     psi = np.sqrt(2 * np.asarray(run.loss))
-    # The trapezoidal rule overestimates the length of a decaying speed by O(h²).
+    # The trapezoidal rule overestimates the length of a decaying speed, here by less than 1 %.
     assert np.all(np.diff(psi + 0.5 * mu * 0.99 * length) < 0)
     assert np.any(np.diff(psi + 0.5 * mu * 10 * length) > 0)
 
