@@ -56,16 +56,31 @@ WRONG_CALLS = {
     "weights disagree": (lambda: jd.TwoLayer(weights=(G.W, G.V.T)), "whose k disagree"),
     "signal shape": (
         lambda: jd.TwoLayer(weights=(G.W, G.V), out=(2, 2)),
-        "has 4 entries, V has 6 rows",
+        "has 4 entries, the last matrix has 6 rows",
     ),
     "law of V": (
         lambda: jd.TwoLayer(latent=4, width=4, out=2, key=KEY, output_law="normal"),
         "choose one of rademacher, uniform",
     ),
+    "fractional width": (
+        lambda: jd.TwoLayer(latent=4, width=1e3, out=2, key=KEY),
+        "width is a whole number, got 1000.0",
+    ),
+    "no weights": (lambda: jd.MLP(weights=[]), "at least two matrices"),
+    "linear from a list of rows": (lambda: jd.Linear([1.0, 2.0]), "J is a matrix"),
+    "integer key": (lambda: jd.on_sphere(5, key=0), "one typed key, got int"),
+    "old-style key": (
+        lambda: jd.operators.Gaussian(m=2, n=3, key=jax.random.PRNGKey(0)),
+        "one typed key",
+    ),
+    "two precisions": (
+        lambda: jd.reduce(PROBLEM, jd.TwoLayer(latent=9, width=4, out=6, key=KEY, dtype="float32")),
+        "float32",
+    ),
     "one layer": (lambda: jd.MLP(widths=(4,), out=2, key=KEY), "at least one hidden layer"),
     "unchained": (lambda: jd.MLP(weights=[jnp.ones((3, 2)), jnp.ones((4, 2))]), "that chain"),
     "linear coefficients": (lambda: jd.Linear(jnp.eye(3), jnp.ones(2)), "takes c of shape"),
-    "sphere of dimension 0": (lambda: jd.on_sphere(0, key=KEY), "at least 1, got d=0"),
+    "sphere of dimension 0": (lambda: jd.on_sphere(0, key=KEY), "at least 1, got 0"),
     "legacy key": (lambda: jd.key_for(jnp.zeros(2, jnp.uint32), "noise"), "make one by jax.random"),
     # Measurements.
     "signal of another shape": (lambda: jd.measure(A, jnp.ones(7)), "takes signals of shape"),
@@ -75,6 +90,7 @@ WRONG_CALLS = {
     "step zero": (lambda: jd.GradientDescent(0.0), "step_size is finite and positive, got 0"),
     "step negative": (lambda: jd.GradientDescent(-1.0), "step_size is finite and positive, got -1"),
     "step NaN": (lambda: jd.GradientDescent(float("nan")), "step_size is finite and positive"),
+    "several steps": (lambda: jd.GradientDescent(jnp.array([0.1, 0.2])), "use jax.vmap"),
     "step a word": (lambda: jd.GradientDescent("fast"), "step_size is a real number, got 'fast'"),
     "alpha zero": (lambda: jd.ISEHD(0.0, 1.0), "alpha is finite and positive, got 0"),
     "beta negative": (lambda: jd.ISEHD(1.0, -0.1), "beta is finite and zero or positive"),
@@ -104,6 +120,22 @@ WRONG_CALLS = {
     "loss renamed": (
         lambda: jd.iterate(PROBLEM, GD, G, 3, observe={"loss": jd.observables.Signal()}),
         "record yours under another name",
+    ),
+    "observables in a list": (
+        lambda: jd.iterate(PROBLEM, GD, G, 3, observe=[jd.observables.Signal()]),
+        "observe maps names to observables, got list",
+    ),
+    "truth of another shape": (
+        lambda: jd.iterate(
+            PROBLEM, GD, G, 3, observe={"e": jd.observables.SignalError(DATA.x_true[:, None])}
+        ),
+        r"x_true has shape \(6, 1\), the run makes \(6,\)",
+    ),
+    "clean data of another shape": (
+        lambda: jd.iterate(
+            PROBLEM, GD, G, 3, observe={"e": jd.observables.PredictionError(jnp.asarray(1.0))}
+        ),
+        "y_clean has shape",
     ),
     "observable a number": (lambda: jd.iterate(PROBLEM, GD, G, 3, observe={"x": 3}), "got int"),
     "tolerance negative": (lambda: jd.iterate(PROBLEM, GD, G, 3, tolerance=-1.0), "tolerance is"),

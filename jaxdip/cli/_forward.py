@@ -38,7 +38,8 @@ class Forward:
 
     def check(self) -> None:
         """Refuse numbers outside their ranges, naming the flag."""
-        require(self.blur_std > 0, "--blur-std", self.blur_std, "> 0 pixels")
+        finite = 0 < self.blur_std < math.inf
+        require(finite, "--blur-std", self.blur_std, "> 0 and finite, in pixels")
         require(self.blur_radius >= 0, "--blur-radius", self.blur_radius, "at least 0")
         require(0 < self.keep <= 1, "--keep", self.keep, "in ]0, 1]")
         require(0 <= self.noise < math.inf, "--noise", self.noise, "at least 0 and finite")
@@ -58,6 +59,8 @@ class Forward:
         if self.operator == "blur":
             return jd.operators.Blur.gaussian(shape, self.blur_std, self.blur_radius, self.boundary)
         if self.operator == "mask":
+            some = round(self.keep * n) >= 1
+            require(some, "--keep", self.keep, f"enough to keep one of {n} values")
             return jd.operators.Mask.random(shape, self.keep, key)
         if self.operator == "identity":
             return jd.operators.Identity(shape)

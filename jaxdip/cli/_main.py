@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 
 from jaxdip.cli._parse import parse
-from jaxdip.cli._runtime import UsageError, configure, version_line
+from jaxdip.cli._runtime import INTERRUPTED, UsageError, configure, version_line
 
 #: Each command's module, class, and what it is for.
 _COMMANDS = {
     "recover": ("jaxdip.cli.recover", "Recover", "recover an image from a simulated measurement"),
     "compare": ("jaxdip.cli.compare", "Compare", "measure how a method approaches its flow"),
 }
-_DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+_DONE, _FAILED, _USAGE = 0, 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(words[0], words[1:])
     except KeyboardInterrupt:
-        return _say("interrupted", _INTERRUPTED)
+        return _say("interrupted", INTERRUPTED)
     except (UsageError, ValueError, TypeError, ImportError) as error:
         return _say(f"error: {error}", _USAGE)
     except (RuntimeError, MemoryError, OSError) as error:
@@ -50,10 +50,11 @@ def _run(name: str, words: list[str]) -> int:
         hint = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"no command {name!r}; {hint}there are {', '.join(_COMMANDS)}")
     module, kind, _ = _COMMANDS[name]
-    command = parse(getattr(importlib.import_module(module), kind), name, words)
-    if command is None:
+    parsed = parse(getattr(importlib.import_module(module), kind), name, words)
+    if parsed is None:
         return _DONE
-    command.check()
+    command, given = parsed
+    command.check(given)
     configure(command.machine)
     return command.run()
 

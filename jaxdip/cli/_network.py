@@ -17,12 +17,13 @@ from jaxdip.generators import ACTIVATIONS
 
 #: Each dynamics; a flow and its discrete counterpart run on one clock with one set of numbers.
 DYNAMICS = ("gf", "gd", "isehd", "igahd")
+#: Each loss, its parameter in words, and the number above which the parameter lies.
 _LOSSES = {
-    "mse": (jd.losses.MSE, None),
-    "log-cosh": (jd.losses.LogCosh, None),
-    "huber": (jd.losses.Huber, "δ, in pixel units"),
-    "power": (jd.losses.Power, "p ≥ 0"),
-    "lq": (jd.losses.Lq, "q > 1"),
+    "mse": (jd.losses.MSE, None, 0.0),
+    "log-cosh": (jd.losses.LogCosh, None, 0.0),
+    "huber": (jd.losses.Huber, "δ > 0, in pixel units", 0.0),
+    "power": (jd.losses.Power, "p ≥ 0", -math.ulp(0.0)),
+    "lq": (jd.losses.Lq, "q > 1", 1.0),
 }
 
 
@@ -49,11 +50,15 @@ class Network:
         require(self.latent >= 1, "--latent", self.latent, "at least 1")
         known = ", ".join(ACTIVATIONS)
         require(self.activation in ACTIVATIONS, "--activation", self.activation, f"one of {known}")
-        wanted = _LOSSES[self.loss][1]
+        _, wanted, above = _LOSSES[self.loss]
         if wanted is None and self.loss_parameter is not None:
             raise UsageError(f"--loss {self.loss} takes no --loss-parameter")
         if wanted is not None and self.loss_parameter is None:
             raise UsageError(f"--loss {self.loss} needs --loss-parameter ({wanted})")
+        if self.loss_parameter is not None:
+            valid = above < self.loss_parameter < math.inf
+            expected = f"{wanted}, and finite, for --loss {self.loss}"
+            require(valid, "--loss-parameter", self.loss_parameter, expected)
 
     def build_loss(self) -> jd.losses.AbstractLoss:
         """The loss."""
@@ -99,15 +104,27 @@ class Damping:
         if self.beta is not None:
             require(0 <= self.beta < math.inf, "--beta", self.beta, "at least 0 and finite")
 
+    def check_step(self, s: float) -> None:
+        """Refuse an α that a squared step s of IGAHD cannot carry: 1 − α√s would be negative."""
+        if self.alpha is None:
+            return
+        momentum = self.alpha * s**0.5
+        if momentum > 1 + 1e-6:
+            raise UsageError(
+                f"--alpha {self.alpha:g}: with step size {s:.3g}, α√s = {momentum:.3g}, expected "
+                f"at most 1 for igahd; take --alpha at most {s**-0.5:.3g}, or a smaller --step-size"
+            )
+
     def numbers(self, problem: jd.Problem, generator: jd.TwoLayer, s: float) -> tuple[float, float]:
         """α and β for a problem and a squared step s.
 
-        The default α is limited to 1/(2√s): with β = √s the fastest mode, of eigenvalue 1/s, is
-        stable up to there.
+        The default α is limited to 1/(4√s). IGAHD is stable on a mode of eigenvalue λ iff
+        λ < 2(2 − α√s)/(s + 2β√s), which with β = √s is 7/(6s) there: the fastest mode, λ = 1/s, has
+        room, whereas at α = 1/(2√s) it is marginal (its roots are ½ and −1).
         """
         alpha = critical_damping(problem, generator) if self.alpha is None else self.alpha
         if self.alpha is None:
-            alpha = min(alpha, 0.5 * s**-0.5)
+            alpha = min(alpha, 0.25 * s**-0.5)
         return alpha, s**0.5 if self.beta is None else self.beta
 
 

@@ -13,6 +13,17 @@ import xarray as xr
 from jaxdip.cli._runtime import UsageError, device_name, versions
 
 
+def check_folder(path: Path) -> None:
+    """Refuse an output folder that cannot be made, without making it.
+
+    Raises:
+        UsageError: if the path, or the nearest thing on the way to it, is no folder.
+    """
+    nearest = next((one for one in (path, *path.parents) if one.exists()), Path())
+    if not nearest.is_dir():
+        raise UsageError(f"--out {path}: cannot be a folder ({nearest} is a file)")
+
+
 def make_folder(path: Path) -> None:
     """Make the output folder, or say why it cannot be.
 

@@ -23,8 +23,10 @@ _CONFIG = (
 )
 
 
-def parse(kind: type[Command], name: str, words: list[str]) -> Command | None:
-    """The command that the words describe; None after its help was printed.
+def parse(
+    kind: type[Command], name: str, words: list[str]
+) -> tuple[Command, frozenset[str]] | None:
+    """The command that the words describe, and the flags given; None after its help was printed.
 
     A file given by --config fills in what the words leave out: one key per flag, with its name.
 
@@ -46,7 +48,13 @@ def parse(kind: type[Command], name: str, words: list[str]) -> Command | None:
         raise UsageError(f"{_one_line(told.getvalue())}; see jaxdip {name} --help") from None
     if image and not getattr(command, "image", image):
         command = dataclasses.replace(command, image=image)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    return command
+    return command, _flags([*extra, *words])
+
+
+def _flags(words: list[str]) -> frozenset[str]:
+    """The flags among the words, as --two-words."""
+    given = (word.partition("=")[0] for word in words if word.startswith("--"))
+    return frozenset("--" + flag[2:].replace("_", "-") for flag in given)
 
 
 def flat_fields(value: object) -> dict[str, object]:

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 import jaxdip as jd
 from jaxdip._types import Array
+from jaxdip.cli._dataset import recovery_dataset
 from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
 from jaxdip.cli._runs import FLOW_OF, Plan, Run, relative_gap
 from jaxdip.cli._runtime import version_line
@@ -40,16 +40,36 @@ def write_recovery(recovery: Recovery, out: Path) -> None:
     """Write images, report, trajectories and summary; the summary last."""
     for run in recovery.runs:
         _write_image(recovery, run, out, f"recovered-{run.dynamics}")
-    if recovery.runs:
-        _write_image(recovery, recovery.runs[0], out, "recovered")
-        figure = _figure(recovery)
-        for ending in ("png", "pdf"):
-            save(figure, out / f"report.{ending}", plain(recovery.config))
+    _write_image(recovery, recovery.runs[0], out, "recovered")
+    figure = _figure(recovery)
+    for ending in ("png", "pdf"):
+        save(figure, out / f"report.{ending}", plain(recovery.config))
     record = provenance(recovery.config)
     attributes = {**record, "caption": recovery.caption, "interrupted": recovery.interrupted}
-    write_zarr(out / "result.zarr", _dataset(recovery), attributes)
+    plan = recovery.plan
+    dataset = recovery_dataset(plan.problem, recovery.truth, recovery.peak, recovery.runs)
+    write_zarr(out / "result.zarr", dataset, attributes)
     summary = {**record, "interrupted": recovery.interrupted, **_summary(recovery)}
     write_json(out / "summary.json", summary)
+
+
+def write_measurement(
+    image: Image,
+    problem: jd.Problem,
+    truth: Array | None,
+    peak: float,
+    config: Mapping[str, object],
+    out: Path,
+) -> None:
+    """Write what there is when an interrupt came before any dynamics ran."""
+    record = {**provenance(config), "interrupted": True}
+    write_zarr(out / "result.zarr", recovery_dataset(problem, truth, peak, ()), record)
+    shape = problem.operator.in_structure.shape
+    write_json(out / "summary.json", {**record, **_source(image, shape), "runs": []})
+
+
+def _source(image: Image, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"image": {"name": image.name, "source": image.source}, "shape": list(shape)}
 
 
 def report_text(recovery: Recovery, out: Path) -> str:
@@ -57,23 +77,34 @@ def report_text(recovery: Recovery, out: Path) -> str:
     head = ["dynamics", "best PSNR", "SSIM", "t", "stop PSNR", "SSIM", "t", "end", "seconds"]
     rows = [head]
     for run in recovery.runs:
-        best, stop = _quality(recovery, run, run.best), _quality(recovery, run, run.stop)
-        cells = [_cells(best), _cells(stop)]
+        best, stop = _quality(recovery, run, run.best), _stop(recovery, run)
+        cells = [_cells(best, "time"), _cells(stop, "crossing_time")]
         rows.append([run.dynamics, *cells[0], *cells[1], run.reason, f"{run.seconds:.1f}"])
     note = "interrupted; " if recovery.interrupted else ""
-    explained = "best: nearest to the truth; stop: discrepancy principle; PSNR in dB"
+    explained = (
+        "best: the record nearest to the truth; stop: the first at which the discrepancy principle "
+        "holds, its t interpolated; PSNR in dB"
+    )
     return f"{table(rows)}\n{explained}\n{note}written to {out}/"
 
 
-def _cells(quality: dict[str, float] | None) -> list[str]:
+def _cells(quality: dict[str, float] | None, time: str) -> list[str]:
     if quality is None:
         return ["-", "-", "-"]
     decibels, similarity = quality.get("psnr"), quality.get("ssim")
     return [
         "-" if decibels is None else f"{decibels:.2f}",
         "-" if similarity is None else f"{similarity:.3f}",
-        f"{quality['time']:.3g}",
+        f"{quality[time]:.3g}",
     ]
+
+
+def _stop(recovery: Recovery, run: Run) -> dict[str, float] | None:
+    """The record of the discrepancy principle, and when between records its threshold fell."""
+    found = _quality(recovery, run, run.stop)
+    if found is None or run.crossing is None:
+        return None
+    return {**found, "crossing_time": run.crossing}
 
 
 def _quality(recovery: Recovery, run: Run, record: int | None) -> dict[str, float] | None:
@@ -83,6 +114,7 @@ def _quality(recovery: Recovery, run: Run, record: int | None) -> dict[str, floa
     found = {
         "record": record,
         "time": float(run.time[record]),
+        "since_last_record": float(run.time[record] - run.time[max(0, record - 1)]),
         "loss": float(run.loss[record]),
         "residual": float(run.residual[record]),
     }
@@ -106,15 +138,14 @@ def _summary(recovery: Recovery) -> dict[str, Any]:
             "message": jd.RESULTS[run.solution.result],
             "seconds": run.seconds,
             "best": _quality(recovery, run, run.best),
-            "discrepancy_stop": _quality(recovery, run, run.stop),
+            "discrepancy_stop": _stop(recovery, run),
             "last": _quality(recovery, run, len(run.time) - 1),
             "numbers": {key: float(value) for key, value in run.solution.stats.items()},
         }
         for run in recovery.runs
     ]
     return {
-        "image": {"name": recovery.image.name, "source": recovery.image.source},
-        "shape": list(plan.generator.out_shape),
+        **_source(recovery.image, plan.generator.out_shape),
         "step_size": plan.step_size,
         "discrepancy_threshold": plan.threshold,
         "runs": runs,
@@ -193,51 +224,3 @@ def _shown_observation(plan: Plan) -> np.ndarray:
     if isinstance(operator, jd.operators.Mask):
         return np.asarray(operator.adjoint(y))
     return np.asarray(y)
-
-
-def _dataset(recovery: Recovery) -> xr.Dataset:
-    """Trajectories padded with NaN to a common length, and the images."""
-    runs, plan = recovery.runs, recovery.plan
-    shape = plan.generator.out_shape
-    axes = ("row", "column", "channel")[: len(shape)]
-    length = max((len(run.time) for run in runs), default=0)
-
-    def padded(curves):
-        rows = [
-            np.pad(c.astype(float), (0, length - len(c)), constant_values=np.nan) for c in curves
-        ]
-        return (("dynamics", "record"), np.reshape(rows, (len(runs), length)))
-
-    def stacked(images):
-        return (("dynamics", *axes), np.reshape(images, (len(runs), *shape)))
-
-    data = {
-        "time": padded([run.time for run in runs]),
-        "loss": padded([run.loss for run in runs]),
-        "residual": padded([run.residual for run in runs]),
-        "recovered": stacked([run.images[run.chosen] for run in runs]),
-        "last": stacked([run.images[-1] for run in runs]),
-        "observation": (
-            tuple(f"observation_{i}" for i in range(plan.problem.y.ndim)),
-            np.asarray(plan.problem.y),
-        ),
-    }
-    if recovery.truth is not None:
-        data["truth"] = (axes, np.asarray(recovery.truth))
-        data["signal_error"] = padded([run.error for run in runs])
-        data["best"] = stacked([run.images[run.best] for run in runs])
-    dataset = xr.Dataset(data, coords={"dynamics": [run.dynamics for run in runs]})
-    for name in dataset:
-        dataset[name].attrs["units"] = _UNITS.get(
-            str(name), f"pixel value, white = {recovery.peak:g}"
-        )
-    return dataset
-
-
-_UNITS = {
-    "time": "dimensionless",
-    "loss": "pixel value squared for the squared loss",
-    "residual": "Euclidean norm, in units of the observation",
-    "signal_error": "Euclidean norm, in pixel values",
-    "observation": "units of the observation",
-}

@@ -9,10 +9,10 @@ import numpy as np
 
 import jaxdip as jd
 from jaxdip._types import Array
+from jaxdip.cli._records import crossing_time, iterate_at, record_steps
+from jaxdip.cli._result_name import result_name
 from jaxdip.cli._runtime import Interrupt, progress_bar
 
-_RESULTS = ("completed", "converged", "stopped", "out_of_steps", "diverged", "solver_failed")
-_FLOW_RECORDS = 60
 #: The flow of each discrete dynamics.
 FLOW_OF = {"gd": "gf", "igahd": "isehd"}
 
@@ -26,8 +26,8 @@ class Plan:
         generator: the network at its start.
         x_true: the true image in working units, or None.
         step_size: γ of gradient descent and s of IGAHD.
-        steps: the number of discrete steps; flows run to the time that these reach.
-        every: steps between records.
+        steps: the number of steps of gradient descent; their time is everyone's horizon.
+        records: about how often a trajectory is recorded.
         alpha: α of ISEHD and IGAHD.
         beta: β of ISEHD and IGAHD.
         threshold: the residual norm at which the discrepancy principle stops; 0 for never.
@@ -38,10 +38,23 @@ class Plan:
     x_true: Array | None
     step_size: float
     steps: int
-    every: int
+    records: int
     alpha: float
     beta: float
     threshold: float
+
+    @property
+    def horizon(self) -> float:
+        """The final time of every dynamics."""
+        return self.step_size * self.steps
+
+    def time_step(self, name: str) -> float:
+        """The clock's advance in a step of a discrete dynamics: γ, or √s."""
+        return self.step_size if name in ("gf", "gd") else self.step_size**0.5
+
+    def record_steps(self, name: str) -> list[int]:
+        """The steps recorded of a discrete dynamics; its flow is recorded at their times."""
+        return record_steps(max(1, round(self.horizon / self.time_step(name))), self.records)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +71,8 @@ class Run:
         failed: whether that is a failure.
         seconds: wall time, compilation included.
         stop: the first record at which the discrepancy principle holds, or None.
+        crossing: when the residual reached the discrepancy threshold, interpolated between that
+            record and the one before, or None.
     """
 
     dynamics: str
@@ -71,6 +86,7 @@ class Run:
     failed: bool
     seconds: float
     stop: int | None
+    crossing: float | None
 
     @property
     def best(self) -> int | None:
@@ -89,9 +105,7 @@ def run_dynamics(name: str, plan: Plan, interrupt: Interrupt) -> Run:
     if plan.x_true is not None:
         observe["error"] = jd.observables.SignalError(plan.x_true)
     begin = time.perf_counter()
-    flow = name in FLOW_OF.values()
-    records = _flow_steps(plan) if flow else _record_steps(plan)
-    with progress_bar(name, len(records)) as bar:
+    with progress_bar(name, len(plan.record_steps(name))) as bar:
 
         def watch(progress: jd.Progress) -> bool:
             bar.update(progress.done - bar.n)
@@ -108,38 +122,14 @@ def relative_gap(flow: Run, steps: Run, scale: float) -> float:
 
 
 def _solve(name: str, plan: Plan, observe, watch) -> jd.Solution:
-    problem, generator = plan.problem, plan.generator
-    if name == "gd":
-        descent = jd.GradientDescent(plan.step_size)
-        return _iterate(plan, descent, observe, watch)
-    if name == "igahd":
-        return _iterate(plan, jd.IGAHD(plan.step_size, plan.alpha, plan.beta), observe, watch)
-    inertial = name == "isehd"
-    flow = jd.ISEHD(plan.alpha, plan.beta) if inertial else jd.GradientFlow()
-    h = plan.step_size**0.5 if inertial else plan.step_size
-    ts = jnp.asarray([h * step for step in _flow_steps(plan)])
+    problem, generator, steps = plan.problem, plan.generator, plan.record_steps(name)
+    if name in FLOW_OF:
+        inertial = jd.IGAHD(plan.step_size, plan.alpha, plan.beta)
+        descent = jd.GradientDescent(plan.step_size) if name == "gd" else inertial
+        return iterate_at(problem, descent, generator, steps, observe=observe, watch=watch)
+    flow = jd.ISEHD(plan.alpha, plan.beta) if name == "isehd" else jd.GradientFlow()
+    ts = jnp.asarray([plan.time_step(name) * step for step in steps])
     return jd.integrate(problem, flow, generator, ts, observe=observe, watch=watch)
-
-
-def _iterate(plan: Plan, descent, observe, watch) -> jd.Solution:
-    return jd.iterate(
-        plan.problem, descent, plan.generator, plan.steps, every=plan.every, observe=observe,
-        watch=watch,
-    )  # fmt: skip
-
-
-def _record_steps(plan: Plan) -> list[int]:
-    return sorted({*range(0, plan.steps + 1, plan.every), plan.steps})
-
-
-def _flow_steps(plan: Plan) -> list[int]:
-    """Some of the records of the discrete counterpart, more of them early.
-
-    A watched solve begins anew at each record, so many of them would set its step size.
-    """
-    steps = np.asarray(_record_steps(plan))
-    wanted = np.geomspace(1, len(steps), min(_FLOW_RECORDS, len(steps))).round().astype(int) - 1
-    return [int(step) for step in steps[np.unique(wanted)]]
 
 
 def _to_run(name: str, plan: Plan, solution: jd.Solution, interrupt: Interrupt, seconds: float):
@@ -148,21 +138,24 @@ def _to_run(name: str, plan: Plan, solution: jd.Solution, interrupt: Interrupt, 
     # Records up to the first that is not finite; the first record always is kept.
     count = max(1, int(np.argmin(finite)) if not finite.all() else len(finite))
     observed = {key: rows[:count] for key, rows in observed.items()}
-    reason = next(r for r in _RESULTS if bool(solution.result == getattr(jd.RESULTS, r)))
-    below = np.flatnonzero(observed["residual"] <= plan.threshold) if plan.threshold else []
+    reason = result_name(solution.result)
+    ts, residual = np.asarray(solution.ts)[:count], observed["residual"]
+    below = np.flatnonzero(residual <= plan.threshold) if plan.threshold else []
+    stop = int(below[0]) if len(below) else None
     return Run(
         dynamics=name,
         # The network is the largest thing here and is not written.
         solution=eqx.tree_at(
             lambda s: s.generator, solution, None, is_leaf=lambda x: x is solution.generator
         ),
-        time=np.asarray(solution.ts)[:count],
+        time=ts,
         loss=observed["loss"],
-        residual=observed["residual"],
+        residual=residual,
         error=observed.get("error"),
         images=observed["image"],
         reason="interrupted" if reason == "stopped" and interrupt.asked else reason,
         failed=reason in ("out_of_steps", "diverged", "solver_failed"),
         seconds=seconds,
-        stop=int(below[0]) if len(below) else None,
+        stop=stop,
+        crossing=None if stop is None else crossing_time(ts, residual, stop, plan.threshold),
     )

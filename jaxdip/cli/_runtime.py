@@ -13,6 +13,8 @@ from typing import Literal
 import jax
 from tqdm import tqdm
 
+#: The exit status after Ctrl-C, as shells have it: 128 + SIGINT.
+INTERRUPTED = 130
 _PACKAGES = ("jaxdip", "jax", "jaxlib", "equinox", "diffrax", "numpy")
 
 

@@ -1,7 +1,7 @@
 """`jaxdip compare`: the gap between a discrete method and its flow, against the step size."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,23 @@ from jaxdip._types import Array
 from jaxdip.cli._forward import Forward, require
 from jaxdip.cli._images import load_image, prepare
 from jaxdip.cli._network import Damping, Network, dynamics_names
-from jaxdip.cli._outputs import make_folder, plain, provenance, table, write_json, write_zarr
+from jaxdip.cli._outputs import (
+    check_folder,
+    make_folder,
+    plain,
+    provenance,
+    table,
+    write_json,
+    write_zarr,
+)
 from jaxdip.cli._parse import flat_fields
 from jaxdip.cli._runs import FLOW_OF
-from jaxdip.cli._runtime import Machine, device_name, version_line
+from jaxdip.cli._runtime import INTERRUPTED, Machine, UsageError, device_name, version_line
 from jaxdip.plot import OrderSeries, order_plot, save
 
-_INTERRUPTED = 130
+# What describes an image's measurement, and what the synthetic problem.
+_OF_IMAGES = {"size", "gray", "peak"} | {f.name for f in dataclasses.fields(Forward)} - {"noise"}
+_OF_SYNTHETIC = {"n", "m"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +74,13 @@ class Compare:
     """A TOML file of options, one key per flag; the command line wins."""
     machine: Machine = dataclasses.field(default_factory=Machine)
 
-    def check(self) -> None:
-        """Refuse options outside their ranges, naming the flag."""
+    def check(self, given: Set[str] = frozenset()) -> None:
+        """Refuse options outside their ranges, naming the flag, and given ones without effect."""
+        self._check_kind(given)
         self.forward.check()
         self.network.check()
         self.damping.check()
-        dynamics_names(self.dynamics, tuple(FLOW_OF))
+        names = dynamics_names(self.dynamics, tuple(FLOW_OF))
         for flag in ("n", "m", "steps", "halvings", "records"):
             require(getattr(self, flag) >= 1, f"--{flag}", getattr(self, flag), "at least 1")
         require(
@@ -82,10 +93,23 @@ class Compare:
         require(0 < self.peak < np.inf, "--peak", self.peak, "> 0 and finite")
         if self.step_size is not None:
             require(0 < self.step_size < np.inf, "--step-size", self.step_size, "> 0 and finite")
+            if "igahd" in names:
+                self.damping.check_step(self.step_size)
+
+    def _check_kind(self, given: Set[str]) -> None:
+        idle = _OF_SYNTHETIC if self.image else _OF_IMAGES
+        flags = ", ".join(sorted(given & {f"--{name.replace('_', '-')}" for name in idle}))
+        if flags and self.image:
+            raise UsageError(f"{flags}: without effect with --image; leave out one or the other")
+        if flags:
+            raise UsageError(
+                f"{flags}: without effect unless --image is given; add --image, or leave it out "
+                "(the synthetic problem is --m × --n)"
+            )
 
     def run(self) -> int:
         """Measure, write and print; the exit status."""
-        make_folder(self.out)
+        check_folder(self.out)
         key = jax.random.key(self.machine.seed)
         operator, x_true = self._forward(key)
         data = jd.measure(
@@ -99,11 +123,15 @@ class Compare:
         s = self.step_size
         if s is None:
             s = 0.25 / float(eqx.filter_jit(jd.gradient_lipschitz)(problem, generator).value)
+        names = dynamics_names(self.dynamics, tuple(FLOW_OF))
+        if "igahd" in names:
+            self.damping.check_step(s)
         numbers = self.damping.numbers(problem, generator, s)
+        make_folder(self.out)
         orders: dict[str, jd.Order] = {}
         interrupted = False
         try:
-            for name in dynamics_names(self.dynamics, tuple(FLOW_OF)):
+            for name in names:
                 orders[name] = self._order(name, problem, generator, s, numbers)
         except KeyboardInterrupt:
             interrupted = True
@@ -111,7 +139,7 @@ class Compare:
         self._write(orders, scale, self._caption(operator, s, numbers), interrupted)
         print(_report(orders, scale))
         print(f"{'interrupted; ' if interrupted else ''}written to {self.out}/")
-        return _INTERRUPTED if interrupted else 0
+        return INTERRUPTED if interrupted else 0
 
     def _forward(self, key) -> tuple[jd.operators.AbstractLinearOperator, Array]:
         if self.image:

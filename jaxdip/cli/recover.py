@@ -1,6 +1,7 @@
 """`jaxdip recover`: recover an image from a simulated or a given measurement."""
 
 import dataclasses
+from collections.abc import Set
 from pathlib import Path
 
 import equinox as eqx
@@ -13,14 +14,12 @@ from jaxdip._types import Array
 from jaxdip.cli._forward import Forward, require
 from jaxdip.cli._images import load_image, prepare
 from jaxdip.cli._network import DYNAMICS, Damping, Network, dynamics_names
-from jaxdip.cli._outputs import make_folder
+from jaxdip.cli._outputs import check_folder, make_folder
 from jaxdip.cli._parse import flat_fields
-from jaxdip.cli._recovery import Recovery, report_text, write_recovery
+from jaxdip.cli._recovery import Recovery, report_text, write_measurement, write_recovery
 from jaxdip.cli._runs import Plan, run_dynamics
-from jaxdip.cli._runtime import Machine, UsageError, catch_interrupt, device_name
-from jaxdip.imaging import image_names
-
-_INTERRUPTED = 130
+from jaxdip.cli._runtime import INTERRUPTED, Machine, UsageError, catch_interrupt, device_name
+from jaxdip.imaging import Image, image_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +37,15 @@ class Recover:
     network: Network = dataclasses.field(default_factory=Network)
     dynamics: str = "gd,igahd"
     """Which dynamics, separated by commas: gf, gd, isehd, igahd."""
-    steps: int = 1000
-    """Number of discrete steps; a flow runs to the time that its discrete counterpart reaches."""
+    steps: int = 1500
+    """Number N of steps of gradient descent. All dynamics share one clock and run to its time
+    T = N γ: IGAHD takes T/√s steps of √s, usually far fewer."""
     step_size: float | None = None
     """γ of gd and s of igahd; by default 1/L with L estimated on the problem."""
     damping: Damping = dataclasses.field(default_factory=Damping)
-    records: int = 100
-    """How often the trajectory is recorded."""
+    records: int = 60
+    """How often at most a trajectory is recorded, more often early than late. A flow and its
+    discrete counterpart are recorded at the same times."""
     tau: float = 1.0
     """The discrepancy principle stops at a residual of τ · noise · √m, τ > 0."""
     size: int = 64
@@ -61,19 +62,21 @@ class Recover:
     """A TOML file of options, one key per flag; the command line wins."""
     machine: Machine = dataclasses.field(default_factory=Machine)
 
-    def check(self) -> None:
+    def check(self, given: Set[str] = frozenset()) -> None:
         """Refuse options outside their ranges, naming the flag."""
         if not self.image:
             raise UsageError("no IMAGE given: a file, or one of " + ", ".join(image_names()))
         self.forward.check()
         self.network.check()
         self.damping.check()
-        dynamics_names(self.dynamics, DYNAMICS)
+        names = dynamics_names(self.dynamics, DYNAMICS)
         require(self.steps >= 1, "--steps", self.steps, "at least 1")
         require(self.records >= 1, "--records", self.records, "at least 1")
         require(self.size >= 0, "--size", self.size, "at least 0")
         if self.step_size is not None:
             require(0 < self.step_size < np.inf, "--step-size", self.step_size, "> 0 and finite")
+            if "igahd" in names:
+                self.damping.check_step(self.step_size)
         require(0 < self.tau < np.inf, "--tau", self.tau, "> 0 and finite")
         require(0 < self.peak < np.inf, "--peak", self.peak, "> 0 and finite")
         if self.observed and self.forward.operator not in ("blur", "identity"):
@@ -85,15 +88,20 @@ class Recover:
     def run(self) -> int:
         """Recover, write and print; the exit status."""
         image = load_image(self.image)
-        make_folder(self.out)
-        key = jax.random.key(self.machine.seed)
-        white = prepare(image, self.size, self.gray)
-        plan, truth = self._plan(white * self.peak, key)
-        runs = []
+        check_folder(self.out)
         with catch_interrupt() as interrupt:
+            problem, generator, truth = self._measure(image)
+            plan = None if interrupt.asked else self._plan(problem, generator, truth)
+            make_folder(self.out)
+            runs = []
             for name in dynamics_names(self.dynamics):
-                if not interrupt.asked:
+                if plan is not None and not interrupt.asked:
                     runs.append(run_dynamics(name, plan, interrupt))
+            if plan is None or not runs:
+                config = flat_fields(self)
+                write_measurement(image, problem, truth, self.peak, config, self.out)
+                print(f"interrupted before any dynamics ran; measurement written to {self.out}/")
+                return INTERRUPTED
             recovery = Recovery(
                 image=image,
                 truth=truth,
@@ -106,37 +114,41 @@ class Recover:
             )
             write_recovery(recovery, self.out)
         print(report_text(recovery, self.out))
-        if recovery.interrupted:
-            return _INTERRUPTED
-        return self._failures(recovery)
+        return INTERRUPTED if recovery.interrupted else self._failures(recovery)
 
-    def _plan(self, pixels: Array, key) -> tuple[Plan, Array | None]:
-        std = self.forward.noise * self.peak
+    def _measure(self, image: Image) -> tuple[jd.Problem, jd.TwoLayer, Array | None]:
+        """The problem, the network at its start, and the true image where it is known."""
+        key = jax.random.key(self.machine.seed)
+        pixels = self.peak * prepare(image, self.size, self.gray)
         operator = self.forward.build(pixels.shape, jd.key_for(key, "operator"))
-        if self.observed:
-            y, truth = pixels, None
-        else:
-            data = jd.measure(operator, pixels, noise=std, key=jd.key_for(key, "noise"))
-            y, truth = data.y, pixels
         generator, u = self.network.build(pixels.shape, key)
+        y, truth = pixels, None
+        if not self.observed:
+            noise = self.forward.noise * self.peak
+            y = jd.measure(operator, pixels, noise=noise, key=jd.key_for(key, "noise")).y
+            truth = pixels
         problem = jd.Problem(u=u, operator=operator, loss=self.network.build_loss(), y=y)
+        return problem, generator, truth
+
+    def _plan(self, problem: jd.Problem, generator: jd.TwoLayer, truth: Array | None) -> Plan:
         step_size = self.step_size
         if step_size is None:
             bound = eqx.filter_jit(jd.gradient_lipschitz)(problem, generator)
             step_size = 1 / float(bound.value)
+        if "igahd" in dynamics_names(self.dynamics):
+            self.damping.check_step(step_size)
         alpha, beta = self.damping.numbers(problem, generator, step_size)
-        plan = Plan(
+        return Plan(
             problem=problem,
             generator=generator,
             x_true=truth,
             step_size=step_size,
             steps=self.steps,
-            every=max(1, self.steps // self.records),
+            records=self.records,
             alpha=alpha,
             beta=beta,
-            threshold=self.tau * std * y.size**0.5,
+            threshold=self.tau * self.forward.noise * self.peak * problem.y.size**0.5,
         )
-        return plan, truth
 
     def _caption(self, plan: Plan) -> str:
         inertia = any(name in self.dynamics for name in ("isehd", "igahd"))
@@ -145,9 +157,10 @@ class Recover:
         given = "Measurement given; its noise taken as" if self.observed else "Noise: Gaussian,"
         return (
             f"Operator: {self.forward.describe(shape)}. {given} std {self.forward.noise:g} of "
-            f"white. {self.network.describe()}. {self.steps} steps, γ = s = "
-            f"{plan.step_size:.3g}{damping}; white = {self.peak:g}. Seed {self.machine.seed}, "
-            f"{self.machine.precision}, {device_name()}."
+            f"white. {self.network.describe()}. Horizon {plan.horizon:.3g}, {self.steps} "
+            f"steps of gradient descent; γ = s = {plan.step_size:.3g}{damping}; "
+            f"white = {self.peak:g}. Seed {self.machine.seed}, {self.machine.precision}, "
+            f"{device_name()}."
         )
 
     def _failures(self, recovery: Recovery) -> int:

@@ -23,7 +23,11 @@ def number(name: str, value: RealScalar | None, *, positive: bool, hint: str = "
         array = jnp.asarray(value, jnp.result_type(float))
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} is a real number, got {value!r}") from error
-    if array.ndim == 0 and is_concrete(array):
+    if array.ndim:
+        raise ValueError(
+            f"{name} is one number, got shape {array.shape}; for several values use jax.vmap"
+        )
+    if is_concrete(array):
         x = float(array)
         if not math.isfinite(x) or x < 0 or (positive and x == 0):
             sign = "positive" if positive else "zero or positive"

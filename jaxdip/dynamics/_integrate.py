@@ -23,9 +23,10 @@ from jaxdip.dynamics._run import (
     trim,
 )
 from jaxdip.dynamics._scales import Scales
+from jaxdip.dynamics._solver_choice import SolverChoice, check_solver, choose_solver
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, check_generator
-from jaxdip.problem.observables import AbstractObservable, complete
+from jaxdip.problem import Lift, Parameters, Problem, check_generator, complete
+from jaxdip.problem.observables import AbstractObservable
 
 #: Default tolerances of the ODE solver, by precision: (relative, absolute).
 DEFAULT_TOLERANCES = {"float64": (1e-6, 1e-9), "float32": (1e-4, 1e-6)}
@@ -54,7 +55,7 @@ def integrate(
     *,
     observe: Observe | None = None,
     reduce: bool = True,
-    solver: dfx.AbstractSolver | None = None,
+    solver: SolverChoice | None = None,
     rtol: RealScalar | None = None,
     atol: RealScalar | None = None,
     stepsize_controller: dfx.AbstractStepSizeController | None = None,
@@ -78,7 +79,15 @@ def integrate(
         observe: observables to record by name, or functions of (problem, generator); the loss is
             always recorded.
         reduce: run in reduced coordinates (exact; see `reduce`).
-        solver: a diffrax solver; by default `Tsit5`, explicit of order 5.
+        solver: "explicit" is diffrax's `Tsit5`, of order 5. "implicit", for stiff flows, is the
+            Rosenbrock method Rodas5P, also of order 5; for `TwoLayer` and `Linear` generators
+            with at most 512 entries of the reduced signal its linear solves use the Hessian's
+            structure, O(k q²) a step for k units and q entries, and never form k × k; for other
+            generators and flows it is `Kvaerno5` with Newton and GMRES. "auto", also None,
+            compares the fastest rate at the start times the horizon with the cost of a step and
+            takes the cheaper (`Tsit5` where the generator has no such structure, where the values
+            are traced by jit, vmap or grad, or with a `stepsize_controller`). Or any diffrax
+            solver.
         rtol: relative tolerance of a step; by default 1e-6 in float64, 1e-4 in float32.
         atol: absolute tolerance of a step; by default 1e-9 in float64, 1e-6 in float32.
         stepsize_controller: a diffrax controller instead of the one made from rtol and atol.
@@ -89,7 +98,9 @@ def integrate(
         throw: raise if the run fails, instead of saying so in `result`.
 
     Returns:
-        The trajectory; `stats` has diffrax's counts of steps.
+        The trajectory; `stats` has diffrax's counts of steps and, where "auto" compared,
+        'stiffness', the fastest rate at the start times the horizon; `notes` says why it did not
+        choose `Tsit5`, or could not compare.
 
     Raises:
         TypeError, ValueError: if an argument is wrong.
@@ -101,25 +112,29 @@ def integrate(
         )
     check_generator(problem, generator)
     ts = _check_times(ts)
+    check_solver(solver)
     if stepsize_controller is not None and (rtol is not None or atol is not None):
         raise ValueError("give rtol and atol, or a stepsize_controller, not both")
-    observables = complete(dict(observe or {}))
+    observables = complete(observe)
     flow, notes = flow.resolve(Scales(problem, generator))
     lift, f, theta = start(problem, generator, reduce)
     default = DEFAULT_TOLERANCES.get(str(tree_dtype(theta)), DEFAULT_TOLERANCES["float32"])
+    ts = ts.astype(tree_dtype(theta))
+    relative = _tolerance("rtol", rtol, default[0])
+    own = stepsize_controller is not None
+    chosen = choose_solver(solver, flow, f, theta, ts[-1], relative, own_controller=own)
     setting = _Setting(
         lift=lift,
         f=f,
         flow=flow,
         observables=observables,
-        solver=dfx.Tsit5() if solver is None else solver,
-        rtol=_tolerance("rtol", rtol, default[0]),
+        solver=chosen.solver,
+        rtol=relative,
         atol=_tolerance("atol", atol, default[1]),
         controller=stepsize_controller,
         adjoint=dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
         max_steps=max_steps,
     )
-    ts = ts.astype(tree_dtype(theta))
     if watch is None:
         final, ts, observed, result, stats = _run_all(setting, theta, ts)
     else:
@@ -130,8 +145,8 @@ def integrate(
         observed=observed,
         generator=_lifted(setting, final),
         result=result,
-        stats={**stats, **flow.numbers()},
-        notes=notes,
+        stats={**stats, **chosen.stats, **flow.numbers()},
+        notes=notes + chosen.notes,
     )
     if throw:
         raise_if_failed(solution)

@@ -21,8 +21,8 @@ from jaxdip.dynamics._run import (
 )
 from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, check_generator
-from jaxdip.problem.observables import AbstractObservable, complete
+from jaxdip.problem import Lift, Parameters, Problem, check_generator, complete
+from jaxdip.problem.observables import AbstractObservable
 
 
 class _Setting(eqx.Module):
@@ -87,7 +87,7 @@ def iterate(
     _check(descent, steps, every, reduce)
     check_generator(problem, generator)
     every = every or max(1, steps // 100)
-    observables = complete(dict(observe or {}))
+    observables = complete(observe)
     descent, notes = descent.resolve(Scales(problem, generator))
     reducing = descent.linear if reduce is None else reduce
     lift, f, theta = start(problem, generator, reducing)
@@ -136,7 +136,7 @@ def _first(setting: _Setting, theta: Tree):
     state = _State(
         step=jnp.asarray(0, jnp.int32),
         theta=theta,
-        memory=setting.descent.init(setting.f.gradient, theta),
+        memory=setting.descent.init(setting.f, theta),
         result=RESULTS.completed,
     )
     return _record(setting, state, state)
@@ -157,10 +157,8 @@ def _advance(setting: _Setting, state: _State, length: int):
 
 
 def _steps(setting: _Setting, state: _State, length: int) -> _State:
-    grad = setting.f.gradient
-
     def one(theta, memory):
-        return setting.descent.step(grad, theta, memory)
+        return setting.descent.step(setting.f, theta, memory)
 
     if setting.tolerance is None:
 
@@ -201,7 +199,7 @@ def _record(setting: _Setting, state: _State, before: _State):
     if setting.tolerance is not None:
         reached = finite & (loss <= setting.tolerance.astype(loss.dtype))
         result = RESULTS.where(reached, RESULTS.converged, result)
-    t = setting.descent.time(state.step).astype(loss.dtype)
+    t = setting.descent.time(state.step, state.memory).astype(loss.dtype)
     # A conditional, not a selection: θ may be large, and this happens at every record.
     theta = jax.lax.cond(finite, lambda now, _: now, lambda _, old: old, state.theta, before.theta)
     return _State(state.step, theta, state.memory, result), t, observed

@@ -1,7 +1,5 @@
 """Any optax optimiser as a discrete dynamics."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import optax
 
@@ -9,6 +7,7 @@ from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._scales import Scales
+from jaxdip.problem import Parameters
 
 
 class Optax(AbstractDescent):
@@ -61,16 +60,16 @@ class Optax(AbstractDescent):
         """The time step."""
         return {"time_step": self.time_step}
 
-    def init(self, grad: Callable[[Tree], Tree], theta: Tree) -> Tree:
+    def init(self, f: Parameters, theta: Tree) -> Tree:
         """The optimiser's own state."""
         return self.optimizer.init(theta)
 
-    def step(self, grad: Callable[[Tree], Tree], theta: Tree, state: Tree) -> tuple[Tree, Tree]:
+    def step(self, f: Parameters, theta: Tree, state: Tree) -> tuple[Tree, Tree]:
         """One update of the optimiser."""
-        updates, state = self.optimizer.update(grad(theta), state, theta)
+        updates, state = self.optimizer.update(f.gradient(theta), state, theta)
         return optax.apply_updates(theta, updates), state
 
-    def time(self, step: Int[Array, ""]) -> Array:
+    def time(self, step: Int[Array, ""], state: Tree = None) -> Array:
         """(time step) × (number of steps)."""
         return self.time_step * step.astype(self.time_step.dtype)
 
@@ -78,6 +77,13 @@ class Optax(AbstractDescent):
         """Refused: optax does not say what it does to a mode."""
         raise ValueError(
             "an optax optimiser has no closed form on a mode; use GradientDescent or IGAHD"
+        )
+
+    def stable_time_step(self, eigenvalue: Array) -> Array:
+        """Refused: the time step of an optax optimiser is a label, not its learning rate."""
+        raise ValueError(
+            "the stable step of an optax optimiser is not known: its learning rate is hidden in "
+            "the optimiser; use GradientDescent or IGAHD"
         )
 
     def with_time_step(self, h: RealScalar) -> "Optax":

@@ -12,8 +12,8 @@ from jaxdip._result import RESULTS, Solution
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Tree
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, parametrize, reduce, unreduced
-from jaxdip.problem.observables import AbstractObservable, Snapshot, record
+from jaxdip.problem import Lift, Parameters, Problem, parametrize, record, reduce, unreduced
+from jaxdip.problem.observables import AbstractObservable, Snapshot
 
 #: What `observe=` takes: observables, or functions of (problem, generator), by name.
 Observe = Mapping[str, AbstractObservable | Callable[[Problem, AbstractGenerator], Array]]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from jaxdip.plot._style import NORMAL, REFERENCE, add_caption, dynamics_style, finish_axes
+from jaxdip.plot._ticks import label_log_axis
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,10 +70,8 @@ def order_plot(
     _draw_reference(axes, series)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    # Halvings span a decade or two: 1, 2, 5 label that; the default labels overlap.
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    label_log_axis(axes.xaxis)
+    label_log_axis(axes.yaxis)
     finish_axes(axes, x="step h of the clock  (γ for gradient descent, √s for IGAHD)", y=gap_label)
     axes.legend(fontsize=NORMAL, frameon=False)
     add_caption(figure, caption)

@@ -19,6 +19,7 @@ from jaxdip.plot._style import (
     dynamics_style,
     finish_axes,
 )
+from jaxdip.plot._ticks import label_log_axis
 
 _PANEL, _CURVES = 1.95, 3.4  # inches
 
@@ -61,7 +62,8 @@ def recovery_report(
     Above: truth, observation, one recovery per dynamics and the error of the best of them. Below:
     loss and relative signal error against the shared clock t, both axes logarithmic (t = 0 is left
     out). A star marks the smallest signal error on record, a circle the stop by the discrepancy
-    principle, a gray line the loss of the true signal.
+    principle, both larger and hollow for flows, so that those of a flow and of its discrete
+    counterpart show where they coincide. A gray line is the loss of the true signal.
 
     Args:
         truth: the true image, (H, W) or (H, W, 3), or None.
@@ -197,6 +199,8 @@ def _draw_curves(panel, runs: Sequence[RecoveryRun], noise_loss: float | None) -
         if any(_shown(run, run.loss).any() for run in runs):
             axes.set_xscale("log")
             axes.set_yscale("log")
+            label_log_axis(axes.xaxis)
+            label_log_axis(axes.yaxis)
         finish_axes(axes, x="time t = Σγ or τ√s (dimensionless)", y=y, title=title)
     panel.legend(
         handles=handles,
@@ -216,13 +220,15 @@ def _draw_curve(axes: Axes, run: RecoveryRun, values: np.ndarray, colour: str, d
     axes.plot(
         time[shown], values[shown], color=colour, linestyle=dash, linewidth=width, marker=lone
     )
-    best = _best(run)
-    if best is not None and shown[best]:
-        axes.plot(time[best], values[best], "*", color=colour, markersize=11, markeredgecolor="k")
-    if run.stop is not None and shown[run.stop]:
+    for shape, record, size in (("*", _best(run), 9.0), ("o", run.stop, 5.0)):
+        if record is None or not shown[record]:
+            continue
+        hollow = dash == "-"
         axes.plot(
-            time[run.stop], values[run.stop], "o", color="white", markersize=7,
-            markeredgecolor=colour, markeredgewidth=1.8,
+            time[record], values[record], shape, zorder=4,
+            markersize=size + 7 * hollow, markerfacecolor="none" if hollow else colour,
+            markeredgecolor=colour if hollow else "black",
+            markeredgewidth=1.5 if hollow else 0.7,
         )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """Two numbers that set the scales of time: L, the Lipschitz constant of ∇f, and μ."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxdip._tree import tree_norm, tree_scale
-from jaxdip._types import Array, Float
-from jaxdip.generators import AbstractGenerator, TwoLayer
+from jaxdip._types import Array, Float, Tree
+from jaxdip.generators import AbstractGenerator, Linear, TwoLayer
 from jaxdip.losses import MSE
 from jaxdip.operators import Identity
 from jaxdip.problem._problem import Problem, parametrize
@@ -21,11 +22,24 @@ _POWER_STEPS = 200
 _LEAST_POWER_STEPS = 30
 
 
+#: How strong a number is: proven, computed exactly, or approached from the flattering side.
+Evidence = Literal["bound", "dense spectrum", "estimate from below"]
+
+
 class Lipschitz(NamedTuple):
-    """L with what it rests on."""
+    """A Lipschitz constant of ∇f with what it rests on.
+
+    Attributes:
+        value: the number.
+        how: what it is, in words.
+        evidence: 'bound' where it is proven to be no less than the true constant, 'dense spectrum'
+            where it is exact up to rounding, 'estimate from below' where the true one may be
+            larger.
+    """
 
     value: Float[Array, ""]
     how: str
+    evidence: Evidence
 
 
 def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
@@ -37,31 +51,102 @@ def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Lipsch
         L ≤ 2w [ (sup|φ'|)² ‖A V‖²/k + Lip(φ') ‖r(0)‖ max_i‖A v_i‖/√k ] ‖u‖²,
 
     the corrected form of (10) in arXiv 2403.05395 (whose first term, ‖A‖² n/k, vanishes with k
-    although the true constant does not), with A applied to V instead of bounded by ‖A‖. Otherwise
-    ‖∇²f(θ0)‖ by power iteration: a local estimate, approached from below.
+    although the true constant does not), with A applied to V instead of bounded by ‖A‖. For a
+    linear generator, 2w‖A J‖², exactly and everywhere. Otherwise ‖∇²f(θ0)‖ by power iteration: a
+    local estimate, approached from below.
 
     Returns:
-        The number, and 'bound' or 'estimate' in words.
+        The number with its evidence.
     """
     smaller, start, _ = reduce(problem, generator)
-    if (
-        isinstance(start, TwoLayer)
-        and not start.both
-        and start.activation.smooth
-        and isinstance(smaller.operator, Identity)
-        and isinstance(smaller.loss, MSE)
-        and smaller.y.size <= _LARGEST_GRAM
-    ):
-        return Lipschitz(_two_layer_bound(smaller, start), "a bound on the sublevel set")
+    proven = _proven(smaller, start)
+    return _local(smaller, start) if proven is None else proven
+
+
+def lipschitz_bound(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+    """L by a proof, or not at all: the first cases of `gradient_lipschitz`.
+
+    Raises:
+        ValueError: if nothing is proven for this problem.
+    """
+    smaller, start, _ = reduce(problem, generator)
+    proven = _proven(smaller, start)
+    if proven is None:
+        raise ValueError(
+            "no Lipschitz bound is proven here: it takes a two-layer network that trains W alone, "
+            "or a linear one, a real linear operator with m <= n and m <= 512, and losses.MSE; "
+            "estimate it by lipschitz_local or lipschitz_along"
+        )
+    return proven
+
+
+def lipschitz_local(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+    """‖∇²f(θ)‖ at the generator's own θ, by power iteration.
+
+    It is approached from below, and the Lipschitz constant on any set around θ is at least this.
+    """
+    return _local(*reduce(problem, generator)[:2])
+
+
+def kernel_norm(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+    """λ_max of the kernel at θ: L of the problem linearised there, whatever the residual.
+
+    The largest eigenvalue of the Gauss-Newton matrix (J_F J_g)ᵀ ∇²L (J_F J_g), which for w‖·‖² is
+    that of 2w A J Jᵀ Aᵀ: from the dense Jacobian for real data of at most 512 entries and MSE, by
+    power iteration otherwise.
+    """
+    smaller, start, _ = reduce(problem, generator)
+    f, theta = parametrize(smaller, start)
+    m, size = smaller.y.size, sum(p.size for p in jax.tree.leaves(theta))
+    real = not jnp.issubdtype(smaller.operator.out_structure.dtype, jnp.complexfloating)
+    fits = m <= _LARGEST_GRAM and m * size <= _LARGEST_JACOBIAN
+    if isinstance(smaller.loss, MSE) and real and fits:
+        largest = _gram_norm(dense_jacobian(smaller, start))
+        value = 2 * jnp.asarray(smaller.loss.weight, largest.dtype) * largest
+        return Lipschitz(value, "the kernel's dense spectrum", "dense spectrum")
+
+    def gauss_newton(v):
+        predicted, moved = jax.jvp(f.predict, (theta,), (v,))
+        slope = jax.grad(smaller.loss)
+        curved = jax.jvp(lambda p: slope(p, smaller.y), (predicted,), (moved,))[1]
+        return jax.vjp(f.predict, theta)[1](curved)[0]
+
+    value = _power_iteration(gauss_newton, theta)
+    return Lipschitz(value, "power iteration on the kernel", "estimate from below")
+
+
+def _proven(smaller: Problem, start: AbstractGenerator) -> Lipschitz | None:
+    """L by a proof, in reduced coordinates; None where there is none."""
+    if not isinstance(smaller.operator, Identity) or not isinstance(smaller.loss, MSE):
+        return None
+    if smaller.y.size > _LARGEST_GRAM:
+        return None
+    if isinstance(start, TwoLayer) and not start.both and start.activation.smooth:
+        return Lipschitz(_two_layer_bound(smaller, start), "a bound on the sublevel set", "bound")
+    if isinstance(start, Linear):
+        largest = _gram_norm(start.J)
+        value = 2 * jnp.asarray(smaller.loss.weight, largest.dtype) * largest
+        return Lipschitz(value, "the exact constant of a linear generator", "dense spectrum")
+    return None
+
+
+def _local(smaller: Problem, start: AbstractGenerator) -> Lipschitz:
     return Lipschitz(
-        _hessian_norm(smaller, start), "the norm of the Hessian at the start, by power iteration"
+        hessian_norm(smaller, start),
+        "the norm of the Hessian at the start, by power iteration",
+        "estimate from below",
     )
+
+
+def _gram_norm(J: Float[Array, "m p"]) -> Float[Array, ""]:
+    """‖J‖²."""
+    gram = jnp.matmul(J, J.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.linalg.eigvalsh(gram)[-1]
 
 
 def _two_layer_bound(problem: Problem, generator: TwoLayer) -> Float[Array, ""]:
     M = generator.V / generator.width**0.5
-    gram = jnp.matmul(M, M.T, precision=jax.lax.Precision.HIGHEST)
-    largest = jnp.linalg.eigvalsh(gram)[-1]
+    largest = _gram_norm(M)
     columns = jnp.sqrt(jnp.max(jnp.sum(M * M, axis=0)))
     residual = jnp.linalg.norm((problem.predict(generator) - problem.y).ravel())
     phi = generator.activation
@@ -70,12 +155,18 @@ def _two_layer_bound(problem: Problem, generator: TwoLayer) -> Float[Array, ""]:
     return weight * curvature * jnp.sum(problem.u * problem.u)
 
 
-def _hessian_norm(problem: Problem, generator: AbstractGenerator) -> Float[Array, ""]:
+def hessian_norm(problem: Problem, generator: AbstractGenerator) -> Float[Array, ""]:
+    """‖∇²f(θ)‖, by power iteration in the coordinates given."""
     f, theta = parametrize(problem, generator)
 
     def hessian(v):
         return jax.jvp(f.gradient, (theta,), (v,))[1]
 
+    return _power_iteration(hessian, theta)
+
+
+def _power_iteration(product: Callable[[Tree], Tree], theta: Tree) -> Float[Array, ""]:
+    """The largest modulus of the eigenvalues of a symmetric operator on trees like θ."""
     # A fixed start keeps the estimate a function of the problem alone.
     leaves, structure = jax.tree.flatten(theta)
     keys = jax.random.split(jax.random.key(0), len(leaves))
@@ -88,7 +179,7 @@ def _hessian_norm(problem: Problem, generator: AbstractGenerator) -> Float[Array
 
     def body(carry):
         step, v, _, new = carry
-        w = hessian(v)
+        w = product(v)
         norm = tree_norm(w)
         return step + 1, tree_scale(1 / jnp.maximum(norm, tiny), w), new, norm
 

@@ -1,5 +1,6 @@
-"""The observables a trajectory can record, by name."""
+"""The observables a trajectory can record, and the `Snapshot` that each of them looks at."""
 
+from jaxdip.problem._hessian_norm import HessianNorm as HessianNorm
 from jaxdip.problem._observables import AbstractObservable as AbstractObservable
 from jaxdip.problem._observables import Custom as Custom
 from jaxdip.problem._observables import GradientNorm as GradientNorm
@@ -11,5 +12,3 @@ from jaxdip.problem._observables import ResidualNorm as ResidualNorm
 from jaxdip.problem._observables import Signal as Signal
 from jaxdip.problem._observables import SignalError as SignalError
 from jaxdip.problem._observables import Snapshot as Snapshot
-from jaxdip.problem._observables import complete as complete
-from jaxdip.problem._observables import record as record

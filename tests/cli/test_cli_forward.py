@@ -61,5 +61,10 @@ def test_default_damping_is_twice_the_root_of_the_mean_eigenvalue(train, key):
     expected = 2 * 2.0 * (trace / 30) ** 0.5
     np.testing.assert_allclose(critical_damping(problem, generator), expected, rtol=1e-10)
     alpha, beta = Damping().numbers(problem, generator, 0.01)
-    np.testing.assert_allclose((alpha, beta), (min(expected, 10.0), 0.1), rtol=1e-10)
+    np.testing.assert_allclose((alpha, beta), (min(expected, 2.5), 0.1), rtol=1e-10)
+    # The limit leaves the mode 1/s room: its roots lie inside the unit circle.
+    alpha, beta = Damping().numbers(problem, generator, 100.0)
+    assert alpha < expected
+    a, b = 1 - 10 * alpha, beta * 10 / 100
+    assert np.abs(np.roots([1, -(1 + a - b - 1), a - b])).max() < 0.9
     assert Damping(0.3, 0.2).numbers(problem, generator, 0.01) == (0.3, 0.2)

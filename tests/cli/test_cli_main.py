@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from jaxdip.cli import main
+from jaxdip.cli._network import Damping, Network
+from jaxdip.cli.recover import Recover
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,14 @@ from jaxdip.cli import main
         ("recover camera --step-size 0", "--step-size"),
         ("recover camera --alpha -1", "--alpha"),
         ("recover camera --size -4", "--size"),
+        ("recover camera --blur-std inf", "--blur-std inf: expected > 0 and finite"),
+        ("recover camera --size 8 --operator mask --keep 0.001", "--keep 0.001: expected enough"),
+        ("recover camera --loss lq --loss-parameter 1", "--loss-parameter 1.0: expected q > 1"),
+        ("recover camera --loss huber --loss-parameter 0", "--loss-parameter 0.0: expected"),
+        ("recover camera --loss power --loss-parameter -1e-9", "expected p ≥ 0"),
+        ("recover camera --loss power --loss-parameter inf", "--loss-parameter inf: expected p"),
+        ("recover camera --step-size 0.04 --alpha 5.1", "--alpha at most 5"),
+        ("recover camera --size 8 --width 20 --latent 2 --alpha 1e9", "--alpha 1e+09: with step"),
         ("recover camera --spectrum-low 3", "--spectrum-low"),
         ("recover camera --observed --operator mask", "--observed"),
         ("recover camera --size 0 --operator gaussian", "take a smaller --size"),
@@ -40,6 +50,11 @@ from jaxdip.cli import main
         ("recover camera --config none.toml", "none.toml"),
         ("compare --records 3", "--records 3: expected a divisor of --steps 100"),
         ("compare --dynamics gf", "--dynamics gf"),
+        ("compare --step-size 0.04 --alpha 5.1", "--alpha at most 5"),
+        ("compare --width 20 --latent 2 --alpha 1e9", "--alpha 1e+09: with step size"),
+        ("compare --operator blur", "--operator: without effect unless --image is given"),
+        ("compare --keep=0.5 --blur-std 2 --gray", "--blur-std, --gray, --keep: without effect"),
+        ("compare --image camera --n 9", "--n: without effect with --image"),
     ],
 )
 def test_mistakes(words, says, capsys, tmp_path, monkeypatch):
@@ -50,6 +65,16 @@ def test_mistakes(words, says, capsys, tmp_path, monkeypatch):
     assert says in told.err
     assert len(told.err.splitlines()) == 1
     assert "Traceback" not in told.out + told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("p", ["0", "2"])
+def test_a_loss_parameter_on_its_boundary(p):
+    Network(loss="power", loss_parameter=float(p)).check()
+
+
+def test_alpha_limits_only_igahd():
+    Recover("camera", dynamics="gd,isehd", step_size=0.04, damping=Damping(alpha=5.1)).check()
 
 
 def test_files_that_are_no_images_or_folders(capsys, tmp_path):

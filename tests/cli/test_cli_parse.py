@@ -22,8 +22,8 @@ observed = false
 
 def _parse(tmp_path, *words):
     (tmp_path / "run.toml").write_text(TOML)
-    command = parse(Recover, "recover", [*words, "--config", str(tmp_path / "run.toml")])
-    return flat_fields(command)
+    parsed = parse(Recover, "recover", [*words, "--config", str(tmp_path / "run.toml")])
+    return flat_fields(parsed[0])
 
 
 def test_the_file_fills_in_and_the_command_line_wins(tmp_path):
@@ -35,12 +35,20 @@ def test_the_file_fills_in_and_the_command_line_wins(tmp_path):
 
 
 def test_defaults_and_nested_options_are_flat():
-    used = flat_fields(parse(Recover, "recover", ["camera", "--gray", "--platform", "cpu"]))
+    used = flat_fields(parse(Recover, "recover", ["camera", "--gray", "--platform", "cpu"])[0])
     assert (used["image"], used["operator"], used["noise"]) == ("camera", "blur", 0.01)
     assert (used["precision"], used["platform"], used["seed"]) == ("float64", "cpu", 0)
     assert used["out"] == Path("recovered")
     assert used["measurements"] is None
-    assert hash(parse(Recover, "recover", ["camera"])) == hash(Recover("camera"))
+    assert hash(parse(Recover, "recover", ["camera"])[0]) == hash(Recover("camera"))
+
+
+def test_the_flags_given_are_known(tmp_path):
+    (tmp_path / "run.toml").write_text("blur_std = 1.0\ngray = false\nimage = 'coins'")
+    words = ["--noise=0.01", "--tau", "1", "--config", str(tmp_path / "run.toml")]
+    given = parse(Recover, "recover", words)[1]
+    assert given == {"--noise", "--tau", "--config", "--blur-std"}
+    assert parse(Recover, "recover", ["camera", "--blur_std", "2"])[1] == {"--blur-std"}
 
 
 @pytest.mark.parametrize("columns", ["40", "200"])

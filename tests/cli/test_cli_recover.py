@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import jaxdip as jd
 import jaxdip.cli._runs as runs
 from jaxdip.cli import _recovery, main
 from jaxdip.imaging import psnr, read_image, ssim, write_image
@@ -76,13 +77,34 @@ def test_numbers_agree_with_the_arrays(full):
         np.testing.assert_allclose(run["best"]["ssim"], ssim(shown, truth / 255, 1.0), rtol=1e-12)
         stop = run["discrepancy_stop"]
         assert stop["residual"] <= summary["discrepancy_threshold"] == 0.05 * 255 * 12
-        before = data.residual.values[i, stop["record"] - 1]
+        record = stop["record"]
+        before = data.residual.values[i, record - 1]
         assert before > summary["discrepancy_threshold"]
+        times = data.time.values[i, record - 1 : record + 1]
+        assert times[0] < stop["crossing_time"] < times[1] == stop["time"]
+        levels = -np.log(data.residual.values[i, record - 1 : record + 1])
+        expected = np.interp(-np.log(summary["discrepancy_threshold"]), levels, times)
+        np.testing.assert_allclose(stop["crossing_time"], expected, rtol=1e-12)
+        np.testing.assert_allclose(stop["since_last_record"], times[1] - times[0])
         written = read_image(full / f"recovered-{run['dynamics']}.png").pixels
         expected = np.clip(data.recovered.values[i] / 255, 0, 1)
         np.testing.assert_allclose(written, expected, atol=0.51 / 255)
     noise = (data.observation.values - _blurred(truth)) / 255
     assert 0.03 < noise.std() < 0.07
+
+
+def test_a_pair_shares_its_records(full):
+    data = _open(full)
+    stops = {
+        run["dynamics"]: run["discrepancy_stop"]["crossing_time"]
+        for run in json.loads((full / "summary.json").read_text())["runs"]
+    }
+    for discrete, flow, h in (("gd", "gf", 0.1), ("igahd", "isehd", 0.1**0.5)):
+        times = data.time.sel(dynamics=discrete).values
+        np.testing.assert_allclose(times, data.time.sel(dynamics=flow).values, rtol=1e-9)
+        np.testing.assert_allclose(times[1], h)
+        # Apart by the order of a step, which at ten records is less than theirs.
+        assert 0 < abs(stops[discrete] - stops[flow]) < 2 * h
 
 
 def _blurred(image):
@@ -173,6 +195,35 @@ def test_an_interrupt_keeps_what_was_computed(tmp_path, monkeypatch, capsys, aft
     assert _open(tmp_path).sizes["record"] == after
     assert (tmp_path / "report.png").is_file()
     assert "interrupted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stage", ["measure", "gradient_lipschitz"])
+def test_an_interrupt_before_any_run_leaves_the_measurement(tmp_path, monkeypatch, capsys, stage):
+    called = []
+
+    def interrupted(name, work):
+        def call(*args, **options):
+            called.append(name)
+            if name == stage:
+                signal.raise_signal(signal.SIGINT)
+            return work(*args, **options)
+
+        return call
+
+    for name in ("measure", "gradient_lipschitz"):
+        monkeypatch.setattr(jd, name, interrupted(name, getattr(jd, name)))
+    assert _recover(tmp_path, "--dynamics", "gd", "--operator", "identity") == 130
+    # What had not begun when the interrupt came does not begin.
+    assert called[-1] == stage
+    told = capsys.readouterr()
+    assert told.out == f"interrupted before any dynamics ran; measurement written to {tmp_path}/\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"result.zarr", "summary.json"}
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["interrupted"], summary["runs"], summary["shape"]) == (True, [], [12, 12])
+    data = _open(tmp_path)
+    assert set(data) == {"truth", "observation"}
+    noise = (data.observation.values - data.truth.values) / 255
+    assert 0.005 < noise.std() < 0.02
 
 
 def test_a_diverged_run_is_written_and_said(tmp_path, capsys):

@@ -272,8 +272,28 @@ def test_defaults_come_from_the_spectrum_and_are_said(key):
     run = jd.iterate(problem, jd.IGAHD(), g, 3)
     assert float(run.stats["s"]) == pytest.approx(1 / L)
     assert float(run.stats["beta"]) == pytest.approx(L**-0.5)
-    assert float(run.stats["alpha"]) == pytest.approx(min(mu, L**0.5 / 2))
+    assert float(run.stats["alpha"]) == pytest.approx(min(mu, L**0.5 / 4))
     assert len(run.notes) == 3
+
+
+@pytest.mark.parametrize("spread", [1.0, 2.0])
+def test_default_igahd_converges_where_the_damping_is_capped(key, spread):
+    """J = I, κ(A) ≤ 2: μ is as large as √L, and α√s = ½ would leave a mode oscillating forever."""
+    A = jd.operators.Dense(jnp.diag(jnp.linspace(1.0, spread, 5)))
+    g = jd.Linear(jnp.eye(5))
+    problem = jd.Problem(u=jnp.ones(1), operator=A, loss=jd.losses.MSE(), y=jnp.arange(1.0, 6.0))
+    run = jd.iterate(problem, jd.IGAHD(), g, 200)
+    assert float(run.loss[-1]) < 1e-24 * float(run.loss[0])
+
+
+def test_a_start_from_which_nothing_can_be_learned_is_said(key):
+    g = jd.Linear(jnp.zeros((3, 2)))
+    A = jd.operators.Identity(3)
+    problem = jd.Problem(u=jnp.ones(1), operator=A, loss=jd.losses.MSE(), y=jnp.ones(3))
+    with pytest.raises(ValueError, match="A J, which is zero at the start"):
+        jd.integrate(problem, jd.ISEHD(), g, jnp.array([1.0]))
+    with pytest.raises(ValueError, match="needs L > 0"):
+        jd.iterate(problem, jd.GradientDescent(), g, 3)
 
 
 def test_other_solvers_and_a_flow_of_ones_own(key):

@@ -1,5 +1,6 @@
 """The report draws what it was given, and touches nothing else."""
 
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
 from jaxdip.plot import RecoveryRun, dynamics_style, recovery_report
+from jaxdip.plot._ticks import _text
 
 SIDE = 16
 
@@ -116,18 +118,67 @@ def test_nothing_overlaps_and_nothing_sticks_out():
     figure = _draw(
         recovery_report(runs[0].image, runs[0].image, runs, noise_loss=1, caption=caption)
     )
-    renderer = figure.canvas.get_renderer()
+    renderer, undrawn = figure.canvas.get_renderer(), _undrawn(figure)
     width, height = figure.canvas.get_width_height()
     texts = [t for t in figure.findobj(mpl.text.Text) if t.get_visible() and t.get_text().strip()]
     boxes = [t.get_window_extent(renderer) for t in texts]
     assert len(boxes) > 30
     for text, box in zip(texts, boxes, strict=True):
         inside = box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1
-        # Matplotlib keeps tick labels beyond the limits, undrawn.
-        assert inside or text.get_text().startswith("$"), text
-    named = [b for t, b in zip(texts, boxes, strict=True) if not t.get_text().startswith("$")]
-    for i, one in enumerate(named):
-        assert not any(one.overlaps(other) for other in named[:i])
+        assert inside or text in undrawn, text
+    drawn = [b for t, b in zip(texts, boxes, strict=True) if t not in undrawn]
+    for i, one in enumerate(drawn):
+        assert not any(one.overlaps(other) for other in drawn[:i])
+
+
+def _undrawn(figure):
+    """Matplotlib keeps tick labels beyond the limits."""
+    kept = []
+    for axes in figure.findobj(mpl.axes.Axes):
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+            kept += [t.label1 for t in ticks if not low <= t.get_loc() <= high]
+    return kept
+
+
+# From two decades the powers of ten are labelled, and every span has two labels at least.
+@pytest.mark.parametrize("decades", [0.02, 0.3, 0.65, 0.8, 1.25, 1.6, 1.95, 2.1, 7.0])
+@pytest.mark.parametrize("start", [3.1e-7, 0.9, 2.3e3])
+def test_labels_of_short_axes_do_not_overlap(decades, start):
+    time = start * np.geomspace(1, 10**decades, 5)
+    run = RecoveryRun("gd", time, 1e4 * time[::-1], time, np.zeros((SIDE, SIDE)))
+    figure = _draw(recovery_report(run.image, run.image, [run]))
+    renderer, undrawn = figure.canvas.get_renderer(), _undrawn(figure)
+    for title in ("loss", "relative signal error"):
+        axes = _axes_by_title(figure)[title]
+        for axis in (axes.xaxis, axes.yaxis):
+            ticks = axis.get_ticklabels(which="both")
+            texts = [t for t in ticks if t.get_text() and t not in undrawn]
+            boxes = [t.get_window_extent(renderer) for t in texts]
+            assert len(boxes) >= 2
+            for i, one in enumerate(boxes):
+                assert not any(one.overlaps(other) for other in boxes[:i]), texts
+
+
+@pytest.mark.parametrize("value", [1e-9, 0.001, 0.25, 1, 1500, 9999, 1e4, 2.5e32])
+def test_a_tick_says_its_number(value):
+    text = _text(value).replace(r"$\mathdefault{", "").removesuffix("}$")
+    number = re.sub(r"e10\^\{(-?\d+)\}", r"e\1", text.replace(r"\times ", "e"))
+    number = re.sub(r"^10\^\{(-?\d+)\}$", r"1e\1", number)
+    assert float(number) == value
+
+
+def test_marks_of_a_pair_do_not_hide_one_another():
+    runs = [_run("gf", stop=4), _run("gd", stop=4)]
+    figure = recovery_report(runs[0].image, runs[0].image, runs)
+    marks = _axes_by_title(figure)["relative signal error"].get_lines()
+    for shape in "*o":
+        of_flow, of_steps = (line for line in marks if line.get_marker() == shape)
+        assert of_flow.get_xdata()[0] == of_steps.get_xdata()[0]
+        assert of_flow.get_markerfacecolor() == "none"
+        assert of_steps.get_markerfacecolor() != "none"
+        assert of_flow.get_markersize() > 1.5 * of_steps.get_markersize()
 
 
 def test_styles_are_fixed_and_flows_are_solid():

@@ -1,0 +1,79 @@
+"""Backtracking: how often a trial step must shrink until it is good enough."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from jaxdip._tree import is_concrete
+from jaxdip._types import Array, Tree
+from jaxdip.dynamics._checks import number
+
+#: A decrease below this many units of rounding of f cannot be seen, so it is not asked for.
+_ROUNDING = 8.0
+
+
+class Numbers(NamedTuple):
+    """The checked numbers of a backtracking rule."""
+
+    decrease: Array
+    shrink: Array
+    growth: Array
+    most: int
+
+
+def check_numbers(decrease, shrink, growth, most) -> Numbers:
+    """The numbers as arrays, in range where that can be seen.
+
+    Raises:
+        ValueError: unless 0 < decrease < 1, 0 < shrink < 1, growth ≥ 1 and most ≥ 1.
+    """
+    c = _between("decrease", decrease)
+    rho = _between("shrink", shrink)
+    grow = number("growth", growth, positive=True)
+    assert grow is not None
+    _require("growth", grow, lambda x: x >= 1, "at least 1")
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        raise ValueError(f"most is a whole number of reductions, at least 1, got {most!r}")
+    return Numbers(c, rho, grow, most)
+
+
+def _between(name: str, value) -> Array:
+    x = number(name, value, positive=True)
+    if x is None:
+        raise TypeError(f"{name} is a real number, got None")
+    _require(name, x, lambda x: x < 1, "between 0 and 1")
+    return x
+
+
+def _require(name: str, x: Array, holds: Callable[[float], bool], what: str):
+    if is_concrete(x) and x.ndim == 0 and not holds(float(x)):
+        raise ValueError(f"{name} is {what}, got {float(x):g}")
+
+
+def slack(value: Array) -> Array:
+    """The rounding of f, below which decrease and increase cannot be told apart."""
+    return _ROUNDING * float(jnp.finfo(value.dtype).eps) * jnp.abs(value)
+
+
+def frozen(tree: Tree) -> Tree:
+    """The tree without derivatives, so that reverse mode passes a loop that only counts."""
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.tree.map(jax.lax.stop_gradient, arrays), rest)
+
+
+def reductions(good: Callable[[Array], Array], most: int) -> Array:
+    """The least i for which good(i), at most `most`."""
+
+    def body(carry):
+        i, _ = carry
+        return i + 1, good(i + 1)
+
+    def unfinished(carry):
+        i, done = carry
+        return ~done & (i < most)
+
+    zero = jnp.asarray(0, jnp.int32)
+    return jax.lax.while_loop(unfinished, body, (zero, good(zero)))[0]
