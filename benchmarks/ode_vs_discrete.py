@@ -98,7 +98,7 @@ class Pair:
         raise RuntimeError(f"no tolerance gives a gap of {target:g}")
 
     def fewest_steps(self, target: float, signals, order: int) -> int:
-        """The fewest steps (to 5 %) whose gap is at most the target, at least those of stability."""
+        """The fewest steps (to 5 %), from the coarsest on, whose gap is at most the target."""
         count, gap = self.fewest, self.gap(signals(self.fewest))
         while gap > target:
             # At least 5 % more, at most what the order predicts.

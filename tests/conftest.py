@@ -1,5 +1,6 @@
 """Double precision, strict promotion, eight fake devices, and keys that can be replayed."""
 
+import gc
 import os
 import zlib
 
@@ -18,3 +19,11 @@ def key(request):
     seed = int(os.environ.get("JAXDIP_TEST_SEED", "0"))
     print(f"JAXDIP_TEST_SEED={seed}")
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Compiled programs are kept per module only: thousands of them would fill the memory."""
+    yield
+    jax.clear_caches()
+    gc.collect()
