@@ -37,13 +37,13 @@ class Recover:
     network: Network = dataclasses.field(default_factory=Network)
     dynamics: str = "gd,igahd"
     """Which dynamics, separated by commas: gf, gd, isehd, igahd."""
-    steps: int = 1500
+    steps: int = 1200
     """Number N of steps of gradient descent. All dynamics share one clock and run to its time
     T = N γ: IGAHD takes T/√s steps of √s, usually far fewer."""
     step_size: float | None = None
     """γ of gd and s of igahd; by default 1/L with L estimated on the problem."""
     damping: Damping = dataclasses.field(default_factory=Damping)
-    records: int = 60
+    records: int = 48
     """How often at most a trajectory is recorded, more often early than late. A flow and its
     discrete counterpart are recorded at the same times."""
     tau: float = 1.0
