@@ -208,7 +208,7 @@ def test_implicit_and_explicit_agree_where_both_can(key, generator, operator, fl
 
 @pytest.mark.parametrize("inertial", [False, True])
 def test_the_closed_form_of_a_linear_generator_to_the_end_of_time(key, inertial):
-    """Seventeen decades between the fastest rate and 1/T, per eigenvector of A J Jᵀ Aᵀ."""
+    """Eight decades between the fastest rate and 1/T, per eigenvector of A J Jᵀ Aᵀ."""
     n, T = 12, 1e8
     A = jd.operators.WithSpectrum.inverse_square(n, jd.key_for(key, "A"))
     y = A(jax.random.normal(jd.key_for(key, "x"), (n,)))
