@@ -1,5 +1,7 @@
 """How a run ended, and what it returns: the same for flows and for discrete methods."""
 
+from typing import Any
+
 import equinox as eqx
 
 from jaxdip._types import Array, Float, Tree
@@ -10,7 +12,7 @@ class RESULTS(eqx.Enumeration):
 
     completed = "The run went through all its steps or reached its final time."
     converged = "The loss reached the tolerance."
-    stopped = "The caller stopped the run."
+    stopped = "A stopping rule, or the caller, ended the run."
     out_of_steps = (
         "The ODE solver used up max_steps before the final time: raise max_steps, loosen rtol and "
         "atol, or choose a stiff solver."
@@ -33,6 +35,9 @@ class Solution(eqx.Module):
         result: a member of `RESULTS`.
         stats: numbers about the run, such as 'steps' and the step size used.
         notes: what was chosen on the caller's behalf, in words.
+        hits: the time at which each event first happened, by name; inf where it never did.
+        checkpoint: where a discrete run stands, for `iterate(..., resume=...)`.
+        dense: θ at any time between, of a flow run with `dense=True`.
     """
 
     ts: Float[Array, " T"]
@@ -41,6 +46,9 @@ class Solution(eqx.Module):
     result: RESULTS
     stats: dict[str, Array]
     notes: tuple[str, ...] = eqx.field(static=True, default=())
+    hits: dict[str, Float[Array, ""]] = eqx.field(default_factory=dict)
+    checkpoint: Any = None
+    dense: Any = None
 
     @property
     def loss(self) -> Float[Array, " T"]:

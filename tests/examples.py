@@ -15,6 +15,9 @@ GENERATORS = {
     "two-layer-both": lambda key, dtype=None: jd.TwoLayer(
         latent=D, width=K, out=N, key=key, both=True, dtype=dtype
     ),
+    "mean-field": lambda key, dtype=None: jd.TwoLayer(
+        latent=D, width=K, out=N, key=key, scaling="mean-field", dtype=dtype, activation="tanh"
+    ),
     "mlp": lambda key, dtype=None: jd.MLP(
         widths=(D, K, 8), out=N, key=key, ntk=True, activation="softplus", dtype=dtype
     ),

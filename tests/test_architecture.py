@@ -16,7 +16,7 @@ import jaxdip
 ROOT = pathlib.Path(jaxdip.__file__).parent
 
 # Each room may import the rooms listed after it in its own entry, and the leaves below all.
-LEAVES = {"_types", "_random", "_tree", "_result"}
+LEAVES = {"_types", "_random", "_tree", "_result", "_evidence"}
 MAY_IMPORT = {
     "generators": set(),
     "operators": set(),
@@ -25,6 +25,8 @@ MAY_IMPORT = {
     "imaging": set(),
     "problem": {"generators", "operators", "losses", "noise"},
     "dynamics": {"problem", "generators", "operators", "losses"},
+    "analysis": {"problem", "generators", "operators", "losses"},
+    "theory": {"analysis", "problem", "generators", "operators", "losses"},
     "plot": {"dynamics", "problem"},
 }
 EVERYTHING = {"cli", "__main__", "__init__"}

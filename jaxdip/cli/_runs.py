@@ -9,7 +9,7 @@ import numpy as np
 
 import jaxdip as jd
 from jaxdip._types import Array
-from jaxdip.cli._records import crossing_time, iterate_at, record_steps
+from jaxdip.cli._records import crossing_time, record_steps
 from jaxdip.cli._result_name import result_name
 from jaxdip.cli._runtime import Interrupt, progress_bar
 
@@ -126,7 +126,9 @@ def _solve(name: str, plan: Plan, observe, watch) -> jd.Solution:
     if name in FLOW_OF:
         inertial = jd.IGAHD(plan.step_size, plan.alpha, plan.beta)
         descent = jd.GradientDescent(plan.step_size) if name == "gd" else inertial
-        return iterate_at(problem, descent, generator, steps, observe=observe, watch=watch)
+        return jd.iterate(
+            problem, descent, generator, steps[-1], at=steps, observe=observe, watch=watch
+        )
     flow = jd.ISEHD(plan.alpha, plan.beta) if name == "isehd" else jd.GradientFlow()
     ts = jnp.asarray([plan.time_step(name) * step for step in steps])
     return jd.integrate(problem, flow, generator, ts, observe=observe, watch=watch)

@@ -8,6 +8,7 @@ from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._backtracking import check_numbers, frozen, reductions, slack
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._constant_step import InverseL
+from jaxdip.dynamics._modes import Factor
 from jaxdip.dynamics._scales import Scales
 from jaxdip.dynamics._step_size import AbstractStepSize
 from jaxdip.problem import Parameters
@@ -125,7 +126,7 @@ class Armijo(AbstractStepSize):
             )
         return state[1]
 
-    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         """Refused: γ depends on f."""
         raise ValueError(
             "backtracking has no closed form on a mode, because its steps depend on the whole "

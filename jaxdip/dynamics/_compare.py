@@ -1,6 +1,6 @@
 """A discrete method beside the flow it follows: how far apart they are, and with which order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import diffrax as dfx
@@ -19,10 +19,11 @@ from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._lockstep import Lanes, Lockstep, Rows, Track, run_lockstep
 from jaxdip.dynamics._moment import AbstractMotionObservable
 from jaxdip.dynamics._path_length import with_path_length
+from jaxdip.dynamics._recorder import Observe, Recorder, split_observables
 from jaxdip.dynamics._run import blank, raise_if_failed, start
 from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, check_generator, complete
+from jaxdip.problem import Lift, Parameters, Problem, check_generator
 from jaxdip.problem.observables import AbstractObservable, Prediction, Signal
 
 #: A flow, or a function that gives the flow for each time step h (a modified flow).
@@ -42,8 +43,7 @@ def compare(
     *,
     every: int | None = None,
     halvings: int = 0,
-    observe: Mapping[str, AbstractObservable | AbstractMotionObservable | Callable[..., Array]]
-    | None = None,
+    observe: Observe | None = None,
     solver: dfx.AbstractSolver | None = None,
     rtol: RealScalar | None = None,
     atol: RealScalar | None = None,
@@ -93,13 +93,10 @@ def compare(
     dtype = tree_dtype(theta)
     default = _TOLERANCES.get(str(dtype), _TOLERANCES["float32"])
     setting = Lockstep(
-        lift=lift,
-        f=f,
+        recorder=Recorder(lift, f, observables, motions),
         flows=Lanes(flows),
         methods=Lanes(methods),
         refinement=2 ** jnp.arange(halvings + 1, dtype=jnp.int32),
-        observables=observables,
-        motions=motions,
         counts=jnp.asarray(np.diff(np.append(np.arange(0, steps, every), steps)), jnp.int32),
         solver=dfx.Tsit5() if solver is None else solver,
         rtol=_tolerance("rtol", rtol, default[0]),
@@ -135,15 +132,11 @@ def _check(flow, descent, steps, every, halvings) -> int:
 
 
 def _split(observe) -> tuple[dict[str, AbstractObservable], dict[str, AbstractMotionObservable]]:
-    observe = dict(observe or {})
-    if "theta" in observe:
+    observables, motions = split_observables(observe)
+    if "theta" in observables | motions:
         raise ValueError("'theta' is always the gap of the parameters; record yours otherwise")
-    motions = {k: v for k, v in observe.items() if isinstance(v, AbstractMotionObservable)}
-    if "loss" in motions:
-        raise ValueError("'loss' is always the loss f(θ); record yours under another name")
-    rest = {k: v for k, v in observe.items() if k not in motions}
     always = {"signal": Signal(), "prediction": Prediction()}
-    return complete({**{k: v for k, v in always.items() if k not in motions}, **rest}), motions
+    return {k: v for k, v in always.items() if k not in motions} | observables, motions
 
 
 def _resolve(
@@ -202,7 +195,9 @@ def _comparison(
     rows: Rows,
 ) -> Comparison:
     names = [
-        name for name in setting.observables if jnp.issubdtype(rows.flow[name].dtype, jnp.inexact)
+        name
+        for name in setting.recorder.observables
+        if jnp.issubdtype(rows.flow[name].dtype, jnp.inexact)
     ]
     gaps = {"theta": rows.distance}
     extrapolated = {"theta": rows.extrapolated}
@@ -262,7 +257,9 @@ def _result(track: Track) -> RESULTS:
 
 
 def _lifted(setting: Lockstep, track: Track) -> AbstractGenerator:
-    return _lift(setting.lift, setting.f, jax.tree.map(lambda x: x[0], track.theta))
+    return _lift(
+        setting.recorder.lift, setting.recorder.f, jax.tree.map(lambda x: x[0], track.theta)
+    )
 
 
 @eqx.filter_jit

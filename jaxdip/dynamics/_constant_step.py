@@ -2,12 +2,10 @@
 
 import abc
 
-import jax.numpy as jnp
-
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
-from jaxdip.dynamics._modes import recurrence_mode
+from jaxdip.dynamics._modes import Factor, constant_product
 from jaxdip.dynamics._scales import Scales
 from jaxdip.dynamics._step_size import AbstractStepSize
 from jaxdip.problem import Parameters
@@ -40,10 +38,9 @@ class AbstractConstantStep(AbstractStepSize):
         """γτ."""
         return self.gamma() * step.astype(self.gamma().dtype)
 
-    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         """(1 − γλ)^τ."""
-        factor = 1 - self.gamma().astype(eigenvalue.dtype) * eigenvalue
-        return recurrence_mode(factor, jnp.zeros_like(factor), steps)
+        return constant_product(self.gamma().astype(eigenvalue.dtype) * eigenvalue, steps)
 
 
 class Constant(AbstractConstantStep):

@@ -64,12 +64,17 @@ class ISEHDJacobian(AbstractFlowJacobian):
         return ShiftedISEHD(self.hessian.shifted(state[0], c), h, alpha, beta)
 
     def rate(self, theta: Tree) -> Float[Array, ""]:
-        """The largest modulus of a root of λ² + (α + βσ)λ + σ = 0 for 0 ≤ σ ≤ ‖∇²f‖."""
+        """The largest modulus of a root of λ² + (α + βσ)λ + σ = 0 for |σ| ≤ ‖∇²f‖.
+
+        Negative curvature grows by ½(√(b² + 4|σ|) + |b|) at most, where b = α − β|σ|.
+        """
         sigma = self.hessian.norm(theta)
         alpha, beta = self.alpha.astype(sigma.dtype), self.beta.astype(sigma.dtype)
         drag = alpha + beta * sigma
         overdamped = 0.5 * (drag + jnp.sqrt(jnp.maximum(drag * drag - 4 * sigma, 0.0)))
-        return jnp.maximum(jnp.maximum(overdamped, jnp.sqrt(sigma)), alpha)
+        b = jnp.maximum(alpha, beta * sigma - alpha)
+        growing = 0.5 * (b + jnp.sqrt(b * b + 4 * sigma))
+        return jnp.maximum(jnp.maximum(overdamped, jnp.sqrt(sigma)), growing)
 
 
 class ShiftedISEHD(AbstractFactorization):
@@ -93,7 +98,10 @@ class ShiftedISEHD(AbstractFactorization):
         theta = self.shifted.solve(right)
         # c ∇²f θ is what the solve took away: no product with the Hessian is needed.
         taken = tree_sub(right, theta)
-        push = (self.alpha * self.beta - 1) / (self.h + self.beta)
+        # Under vmap a run that has arrived takes steps h = 0 while others go on: nothing is taken,
+        # and a 0/0 would reach the derivatives of all.
+        width = self.h + self.beta
+        push = (self.alpha * self.beta - 1) / jnp.where(width > 0, width, 1)
         return theta, tree_axpy(push, taken, tree_scale(1 / drag, second))
 
 

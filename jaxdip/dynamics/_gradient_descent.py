@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from jaxdip._tree import tree_axpy
 from jaxdip._types import Array, Int, RealScalar, Tree
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._constant_step import Constant, InverseL
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._scales import Scales
@@ -13,7 +14,7 @@ from jaxdip.dynamics._step_size import AbstractStepSize
 from jaxdip.problem import Parameters
 
 
-class GradientDescent(AbstractDescent):
+class GradientDescent(AbstractDescent, AbstractClosedForm):
     """Gradient descent θ_{τ+1} = θ_τ − γ_τ∇f(θ_τ), at time t = Σ γ_τ.
 
     By default γ = 1/L, with L the Lipschitz constant of ∇f estimated on the problem. The rules of
@@ -66,7 +67,11 @@ class GradientDescent(AbstractDescent):
 
     def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
         """∏ (1 − γ_τλ), which is (1 − γλ)^τ for a constant step."""
-        return self.step_size.product(eigenvalue, steps)
+        return self.step_size.product(eigenvalue, steps).left
+
+    def fitted(self, eigenvalue: Array, at: Int[Array, "..."]) -> Array:
+        """1 − ∏ (1 − γ_τλ)."""
+        return self.step_size.product(eigenvalue, at).gone
 
     def stable_time_step(self, eigenvalue: Array) -> Array:
         """2/λ."""

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 
 from jaxdip._tree import tree_scale
 from jaxdip._types import Array, Tree
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._scales import Scales
 
 
-class GradientFlow(AbstractFlow):
+class GradientFlow(AbstractFlow, AbstractClosedForm):
     """Gradient flow θ̇ = −∇f(θ).
 
     Reference: the limit of gradient descent for vanishing steps; arXiv 2309.12128.
@@ -35,6 +36,10 @@ class GradientFlow(AbstractFlow):
     def mode(self, eigenvalue: Array, t: Array) -> Array:
         """e^{−λt}."""
         return jnp.exp(-eigenvalue * t)
+
+    def fitted(self, eigenvalue: Array, at: Array) -> Array:
+        """1 − e^{−λt}."""
+        return -jnp.expm1(-eigenvalue * at)
 
     def parameters(self, state: Tree) -> Tree:
         """The state itself."""

@@ -140,7 +140,8 @@ class TwoLayerHessian(AbstractStructuredHessian):
     """∇²f for x = V φ(W u)/√k, one block for each hidden unit and rank q besides.
 
     Along u the state of unit j is z_j = w_jᵀu/‖u‖ (W moves nowhere else, and there ∇²f is 0). With
-    h = W u, s = ‖u‖, a_j = φ'(h_j) s/√k, f_j = φ(h_j)/√k and g = ∇ℓ:
+    h = W u, s = ‖u‖, a_j = φ'(h_j) s/√k, f_j = φ(h_j)/√k and g = ∇ℓ (1/√k is the network's factor;
+    in mean-field scaling read 1/k):
 
     - only W trained: C_j = φ''(h_j) s² v_jᵀg/√k, a number, and J has the columns a_j v_j;
     - V trained too: the block of (z_j, v_j) is the arrow [[C_j, a_j gᵀ], [a_j g, 0]], and J has
@@ -183,7 +184,7 @@ class TwoLayerHessian(AbstractStructuredHessian):
     def _at(self, theta: Tree):
         generator = self.f.generator(theta)
         assert isinstance(generator, TwoLayer)
-        u, phi, scale = self.f.problem.u, generator.activation, generator.width**-0.5
+        u, phi, scale = self.f.problem.u, generator.activation, generator.factor
         u = u.astype(generator.W.dtype)
         norm = jnp.linalg.norm(u)
         h = _dot(generator.W, u)

@@ -8,16 +8,17 @@ import jax.numpy as jnp
 from jaxdip._tree import is_concrete, tree_add, tree_axpy, tree_scale
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._constant_step import InverseL
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._inertia import known, resolve_alpha, resolve_beta, resolve_s, squared_step
-from jaxdip.dynamics._modes import recurrence_mode
+from jaxdip.dynamics._modes import Factor, recurrence_mode
 from jaxdip.dynamics._scales import Scales
 from jaxdip.dynamics._stability import stable_at_eta, stable_at_theta
 from jaxdip.problem import Parameters
 
 
-class IGAHD(AbstractDescent):
+class IGAHD(AbstractDescent, AbstractClosedForm):
     """IGAHD, the discrete counterpart of `ISEHD`, at time t = ℓ√s.
 
         η_ℓ = θ_ℓ + (1 − α√s)(θ_ℓ − θ_{ℓ−1}) − β√s(∇f(θ_ℓ) − ∇f(θ_{ℓ−1}))
@@ -116,18 +117,23 @@ class IGAHD(AbstractDescent):
         return jnp.sqrt(s) * step.astype(s.dtype)
 
     def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
-        """The recurrence on one mode, by powers of its 2 × 2 companion matrix.
+        """The recurrence on one mode, by powers of its 2 × 2 matrix.
 
-        q_{ℓ+1} = (1 + a − bλ − sλ) q_ℓ − (a − bλ) q_{ℓ−1} with the gradient at θ_ℓ, and
-        (1 − sλ)[(1 + a − bλ) q_ℓ − (a − bλ) q_{ℓ−1}] at η_ℓ, where a = 1 − α√s and b = β√s.
+        With a = 1 − α√s, b = β√s and d_ℓ = q_ℓ − q_{ℓ−1}, q_{ℓ+1} = q_ℓ + (a − bλ) d_ℓ − sλ q_ℓ
+        with the gradient at θ_ℓ, and (1 − sλ)[q_ℓ + (a − bλ) d_ℓ] at η_ℓ.
         """
-        dtype = eigenvalue.dtype
-        s = self._resolved()[0].astype(dtype) * eigenvalue
-        a, b = (x.astype(dtype) for x in self._momentum())
-        now, before = 1 + a - b * eigenvalue, b * eigenvalue - a
+        return self._factor(eigenvalue, steps).left
+
+    def fitted(self, eigenvalue: Array, at: Int[Array, "..."]) -> Array:
+        """1 − q_ℓ, by the same powers."""
+        return self._factor(eigenvalue, at).gone
+
+    def _factor(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
+        s, alpha, beta = (x.astype(eigenvalue.dtype) for x in self._resolved())
+        drop, leak = s * eigenvalue, jnp.sqrt(s) * (alpha + beta * eigenvalue)
         if self.gradient_at == "theta":
-            return recurrence_mode(now - s, before, steps)
-        return recurrence_mode((1 - s) * now, (1 - s) * before, steps)
+            return recurrence_mode(drop, 1 - leak, leak, steps)
+        return recurrence_mode(drop, (1 - drop) * (1 - leak), drop + (1 - drop) * leak, steps)
 
     def stable_time_step(self, eigenvalue: Array) -> Array:
         """The supremum of √s, whether or not α√s ≤ 1 there."""

@@ -78,6 +78,12 @@ class IGAHDForward(AbstractThreeTerm):
         m = 1 / (1 + alpha * h)
         return m, beta * h * m, s * m
 
+    def friction(self) -> Array:
+        """αh/(1 + αh)."""
+        s, alpha, _ = known(self.s, self.alpha, self.beta)
+        drag = alpha * jnp.sqrt(s)
+        return drag / (1 + drag)
+
     def time_step(self) -> Array:
         """√s."""
         return jnp.sqrt(known(self.s, self.alpha, self.beta)[0])

@@ -86,6 +86,12 @@ class IGAHDStronglyConvex(AbstractThreeTerm):
         r = jnp.sqrt(self.mu.astype(s.dtype) * s)
         return (1 - r) / (1 + r), beta * jnp.sqrt(s) / (1 + r), s / (1 + r)
 
+    def friction(self) -> Array:
+        """2r/(1 + r)."""
+        s, _ = self._known()
+        r = jnp.sqrt(self.mu.astype(s.dtype) * s)
+        return 2 * r / (1 + r)
+
     def time_step(self) -> Array:
         """√s."""
         return jnp.sqrt(self._known()[0])

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
+
 from jaxdip._tree import tree_axpy, tree_scale
 from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._flow import AbstractFlow
-from jaxdip.dynamics._modes import damped_mode
+from jaxdip.dynamics._modes import Factor, damped_mode
 from jaxdip.dynamics._scales import Scales
 
 
-class ISEHD(AbstractFlow):
+class ISEHD(AbstractFlow, AbstractClosedForm):
     """The inertial system θ̈ + α θ̇ + β d/dt ∇f(θ) + ∇f(θ) = 0 with θ(0) = θ0, θ̇(0) = 0.
 
     It needs no Hessian: with v = θ̇ + β∇f(θ),
@@ -78,8 +81,15 @@ class ISEHD(AbstractFlow):
 
     def mode(self, eigenvalue: Array, t: Array) -> Array:
         """The solution of q̈ + (α + βλ) q̇ + λ q = 0 with q(0) = 1, q̇(0) = 0."""
+        return self._factor(eigenvalue, t).left
+
+    def fitted(self, eigenvalue: Array, at: Array) -> Array:
+        """1 − q, by its own formula."""
+        return self._factor(eigenvalue, at).gone
+
+    def _factor(self, eigenvalue: Array, t: Array) -> Factor:
         alpha, beta = self._alpha.astype(eigenvalue.dtype), self._beta.astype(eigenvalue.dtype)
-        return damped_mode(alpha + beta * eigenvalue, eigenvalue, t)
+        return damped_mode(alpha + beta * eigenvalue, eigenvalue, jnp.asarray(t, eigenvalue.dtype))
 
     def parameters(self, state: Tree) -> Tree:
         """θ, the first part of the state."""

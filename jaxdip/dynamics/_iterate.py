@@ -1,47 +1,33 @@
 """The driver of discrete methods: one compiled loop, records on the shared clock."""
 
+import itertools
+import os
+from collections.abc import Sequence
+
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
-from jaxdip._result import RESULTS, Solution
-from jaxdip._types import Array, Int, RealScalar, Tree
+from jaxdip._result import Solution
+from jaxdip._tree import is_concrete
+from jaxdip._types import RealScalar
+from jaxdip.dynamics._checkpoint import Checkpoint, check_resumable, fingerprint, load_checkpoint
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._descent import AbstractDescent
-from jaxdip.dynamics._run import (
-    Observe,
-    Progress,
-    Watch,
-    all_finite,
-    blank,
-    look,
-    raise_if_failed,
-    start,
-    trim,
+from jaxdip.dynamics._descent_loop import (
+    Loop,
+    State,
+    Stretches,
+    first_state,
+    run_watched,
+    run_whole,
 )
+from jaxdip.dynamics._event import Events, LossBelow
+from jaxdip.dynamics._path_length import with_path_length
+from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
+from jaxdip.dynamics._run import Watch, raise_if_failed, start, trim
 from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, check_generator, complete
-from jaxdip.problem.observables import AbstractObservable
-
-
-class _Setting(eqx.Module):
-    """All that does not change during a run."""
-
-    lift: Lift
-    f: Parameters
-    descent: AbstractDescent
-    observables: dict[str, AbstractObservable]
-    tolerance: Array | None
-
-
-class _State(eqx.Module):
-    """All that does."""
-
-    step: Int[Array, ""]
-    theta: Tree
-    memory: Tree
-    result: RESULTS
+from jaxdip.problem import Problem, check_generator
 
 
 def iterate(
@@ -51,80 +37,105 @@ def iterate(
     steps: int,
     *,
     every: int | None = None,
+    at: Sequence[int] | None = None,
     observe: Observe | None = None,
     reduce: bool | None = None,
     tolerance: RealScalar | None = None,
+    until: Events | None = None,
+    mark: Events | None = None,
     watch: Watch | None = None,
+    resume: Checkpoint | str | os.PathLike | None = None,
     throw: bool = False,
 ) -> Solution:
     """Iterates a discrete dynamics from θ0 = the generator's own weights.
 
-    Records are made at steps 0, `every`, 2·`every`, … and at the last step. Works under jit and
-    vmap; differentiable in both modes without `tolerance`, in forward mode with it.
+    Records are made at steps 0, `every`, 2·`every`, … and at the last step, or at the steps `at`.
+    Works under jit and vmap. Differentiable in forward mode; in reverse mode too if no event is
+    given and records are evenly spaced.
 
     Args:
         problem: what to minimise.
         descent: `GradientDescent`, `IGAHD`, or `Optax` around any optax optimiser.
         generator: the network at its start.
-        steps: how many steps, at least 1.
+        steps: how many steps in all, at least 1.
         every: steps between records; by default a hundredth of `steps`.
-        observe: observables to record by name, or functions of (problem, generator); the loss is
-            always recorded.
+        at: the steps of the records instead, increasing, such as `log_steps(steps, 50)`; 0 and the
+            last step are recorded in any case.
+        observe: observables to record by name, functions of (problem, generator), or of the motion
+            (`Energy`, `PathLength`); the loss is always recorded.
         reduce: run in reduced coordinates (exact; see `reduce`). By default whenever the method is
             linear in past gradients.
-        tolerance: end the run at the first step whose loss is at most this.
+        tolerance: end the run at the first step whose loss is at most this; short for
+            `until={"tolerance": events.LossBelow(...)}`.
+        until: events, asked after every step, at the first of which the run ends.
+        mark: events whose first time is noted in `hits` while the run goes on.
         watch: called with a `Progress` after every record, outside compiled code; returning True
-            ends the run there.
+            ends the run there. Its `checkpoint` may be saved.
+        resume: go on from a `Solution.checkpoint`, or from the file of a saved one, instead of
+            from step 0. All other arguments are those of the whole run, `steps` included; the
+            first record is the checkpoint's.
         throw: raise if the run fails, instead of saying so in `result`.
 
     Returns:
         The trajectory; 'steps' in its `stats` counts the steps taken.
 
     Raises:
-        TypeError, ValueError: if an argument is wrong.
+        TypeError, ValueError: if an argument is wrong, or the checkpoint belongs to another run.
+        FileNotFoundError: if there is no such checkpoint.
         RuntimeError: if the run fails and `throw` is set.
     """
-    _check(descent, steps, every, reduce)
+    _check(descent, steps, every, at, reduce)
     check_generator(problem, generator)
-    every = every or max(1, steps // 100)
-    observables = complete(observe)
-    descent, notes = descent.resolve(Scales(problem, generator))
-    reducing = descent.linear if reduce is None else reduce
-    lift, f, theta = start(problem, generator, reducing)
+    observables, motions = split_observables(observe)
     limit = number("tolerance", tolerance, positive=False)
-    setting = _Setting(lift, f, descent, observables, limit)
-    lengths = [every] * (steps // every) + ([steps % every] if steps % every else [])
+    ending, noted = split_events(until, mark)
+    if limit is not None:
+        if "tolerance" in ending | noted:
+            raise ValueError("an event named 'tolerance' and tolerance= cannot both be given")
+        ending = {"tolerance": LossBelow(limit)} | ending
+    chosen, notes = descent.resolve(Scales(problem, generator))
+    if motions:
+        chosen = with_path_length(chosen)
+    lift, f, theta = start(problem, generator, descent.linear if reduce is None else reduce)
+    loop = Loop(Recorder(lift, f, observables, motions, ending, noted), chosen)
+    mine = fingerprint(problem, generator, descent)
+    state, done = _start(loop, first_state(loop, theta), steps, resume, mine)
+    ends = _record_ends(steps, every, at, done)
     if watch is None:
-        state, ts, observed = _run_all(setting, theta, every, steps // every, steps % every)
+        state, rows = run_whole(loop, state, _stretches(ends, done, spaced=at is None))
     else:
-        state, ts, observed = _run_watched(setting, theta, lengths, watch)
-    ts, observed = trim(ts, observed)
+        state, rows = run_watched(loop, state, ends, watch, mine)
+    ts, observed = trim(rows.t, rows.observed)
     solution = Solution(
         ts=ts,
         observed=observed,
-        generator=_lifted(setting, state),
+        generator=_lifted(loop, state),
         result=state.result,
-        stats={"steps": state.step, **descent.numbers()},
+        stats={"steps": state.step, **chosen.numbers()},
         notes=notes,
+        hits=state.hits,
+        checkpoint=state.checkpoint(mine),
     )
     if throw:
         raise_if_failed(solution)
     return solution
 
 
-def _check(descent, steps, every, reduce):
+def _check(descent, steps, every, at, reduce):
     if not isinstance(descent, AbstractDescent):
         raise TypeError(
             f"iterate takes a discrete dynamics, got {type(descent).__name__}; flows go to "
             "integrate, optax optimisers into jaxdip.Optax(...)"
         )
-    for name, count in (("steps", steps), ("every", every)):
-        if count is None and name == "every":
-            continue
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ValueError(f"{name} is a whole number, at least 1, got {count!r}")
-    if every is not None and every > steps:
-        raise ValueError(f"every is at most steps, got every={every} with steps={steps}")
+    _check_count("steps", steps)
+    if every is not None:
+        _check_count("every", every)
+        if every > steps:
+            raise ValueError(f"every is at most steps, got every={every} with steps={steps}")
+        if at is not None:
+            raise ValueError("give every, the steps between records, or at, their steps, not both")
+    if at is not None:
+        _check_steps(at, steps)
     if reduce and not descent.linear:
         raise ValueError(
             f"{type(descent).__name__} is not linear in past gradients, so the reduction would "
@@ -132,118 +143,58 @@ def _check(descent, steps, every, reduce):
         )
 
 
-def _first(setting: _Setting, theta: Tree):
-    state = _State(
-        step=jnp.asarray(0, jnp.int32),
-        theta=theta,
-        memory=setting.descent.init(setting.f, theta),
-        result=RESULTS.completed,
-    )
-    return _record(setting, state, state)
+def _check_count(name: str, count) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"{name} is a whole number, at least 1, got {count!r}")
 
 
-def _advance(setting: _Setting, state: _State, length: int):
-    """`length` steps and one record; nothing at all once the run has ended."""
-
-    def run(state):
-        moved = _steps(setting, state, length)
-        return _record(setting, moved, state)
-
-    def rest(state):
-        shapes = jax.eval_shape(run, state)
-        return state, jnp.full_like(shapes[1], jnp.inf), blank(shapes[2])
-
-    return jax.lax.cond(state.result == RESULTS.completed, run, rest, state)
+def _check_steps(at, steps: int) -> None:
+    whole = all(isinstance(step, int) and not isinstance(step, bool) for step in at)
+    if not whole or not all(a < b for a, b in itertools.pairwise(at)):
+        raise ValueError(f"at is an increasing list of whole numbers, got {at!r}")
+    if len(at) and not 0 <= at[0] <= at[-1] <= steps:
+        raise ValueError(f"at lies between 0 and steps={steps}, got {at[0]} to {at[-1]}")
 
 
-def _steps(setting: _Setting, state: _State, length: int) -> _State:
-    def one(theta, memory):
-        return setting.descent.step(setting.f, theta, memory)
-
-    if setting.tolerance is None:
-
-        def body(carry, _):
-            return one(*carry), None
-
-        carry = (state.theta, state.memory)
-        (theta, memory), _ = jax.lax.scan(body, carry, length=length)
-        return _State(state.step + length, theta, memory, state.result)
-
-    limit = setting.tolerance
-
-    def above(theta):
-        # A NaN compares false, so a diverged run leaves the loop at once.
-        loss = setting.f(theta)
-        return loss > limit.astype(loss.dtype)
-
-    def unfinished(carry):
-        taken, _, _, going = carry
-        return (taken < length) & going
-
-    def body_until(carry):
-        taken, theta, memory, _ = carry
-        theta, memory = one(theta, memory)
-        return taken + 1, theta, memory, above(theta)
-
-    begin = (jnp.asarray(0, jnp.int32), state.theta, state.memory, above(state.theta))
-    taken, theta, memory, _ = jax.lax.while_loop(unfinished, body_until, begin)
-    return _State(state.step + taken, theta, memory, state.result)
+def _start(loop: Loop, state: State, steps: int, resume, mine: str) -> tuple[State, int]:
+    """The state to start from, and the steps that it has taken."""
+    if resume is None:
+        return state, 0
+    blank = state.checkpoint(mine)
+    if not isinstance(resume, Checkpoint):
+        if not isinstance(resume, str | os.PathLike):
+            raise TypeError(
+                f"resume takes a Checkpoint or the path of a saved one, got {type(resume).__name__}"
+            )
+        resume = load_checkpoint(resume, blank)
+    check_resumable(resume, blank, steps)
+    if not is_concrete(resume.step):
+        raise ValueError("a run resumes outside jit and vmap, where the checkpoint has values")
+    there = State(resume.step, resume.theta, resume.memory, resume.hits, state.result)
+    return there, int(resume.step)
 
 
-def _record(setting: _Setting, state: _State, before: _State):
-    """The record at a state, and the state with its result; a diverged θ falls back to `before`."""
-    observed = look(setting.lift, setting.f, setting.observables, state.theta)
-    loss = observed["loss"]
-    finite = jnp.isfinite(loss) & all_finite(state.theta)
-    result = RESULTS.where(finite, RESULTS.completed, RESULTS.diverged)
-    if setting.tolerance is not None:
-        reached = finite & (loss <= setting.tolerance.astype(loss.dtype))
-        result = RESULTS.where(reached, RESULTS.converged, result)
-    t = setting.descent.time(state.step, state.memory).astype(loss.dtype)
-    # A conditional, not a selection: θ may be large, and this happens at every record.
-    theta = jax.lax.cond(finite, lambda now, _: now, lambda _, old: old, state.theta, before.theta)
-    return _State(state.step, theta, state.memory, result), t, observed
+def _record_ends(steps: int, every: int | None, at: Sequence[int] | None, done: int) -> list[int]:
+    """The steps of the records after the first."""
+    if at is None:
+        every = every or max(1, steps // 100)
+        at = range((done // every + 1) * every, steps, every)
+    return [step for step in at if done < step < steps] + [steps]
+
+
+def _stretches(ends: list[int], done: int, *, spaced: bool) -> Stretches:
+    if not spaced:
+        return jnp.asarray(ends, jnp.int32)
+    groups: list[tuple[int, int]] = []
+    for before, end in itertools.pairwise([done, *ends]):
+        length = end - before
+        if groups and groups[-1][0] == length:
+            groups[-1] = (length, groups[-1][1] + 1)
+        else:
+            groups.append((length, 1))
+    return tuple(groups)
 
 
 @eqx.filter_jit
-def _run_all(setting: _Setting, theta: Tree, every: int, records: int, remainder: int):
-    state, t0, first = _first(setting, theta)
-
-    def body(state, _):
-        state, t, observed = _advance(setting, state, every)
-        return state, (t, observed)
-
-    # Reverse mode then stores one state a record instead of one a step.
-    state, (ts, observed) = jax.lax.scan(jax.checkpoint(body), state, length=records)
-    parts = [(t0[None], jax.tree.map(lambda x: x[None], first)), (ts, observed)]
-    if remainder:
-        state, t, last = _advance(setting, state, remainder)
-        parts.append((t[None], jax.tree.map(lambda x: x[None], last)))
-    ts, observed = jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts)
-    return state, ts, observed
-
-
-_jit_first = eqx.filter_jit(_first)
-_jit_advance = eqx.filter_jit(_advance)
-
-
-def _run_watched(setting: _Setting, theta: Tree, lengths: list[int], watch: Watch):
-    state, t, observed = _jit_first(setting, theta)
-    rows = [(t, observed)]
-    total = len(lengths) + 1
-    stop = watch(Progress(1, total, t, observed))
-    for length in lengths:
-        if stop or not bool(state.result == RESULTS.completed):
-            break
-        state, t, observed = _jit_advance(setting, state, length)
-        rows.append((t, observed))
-        stop = watch(Progress(len(rows), total, t, observed))
-    if stop and len(rows) < total and bool(state.result == RESULTS.completed):
-        state = eqx.tree_at(lambda s: s.result, state, RESULTS.stopped)
-    ts, table = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
-    return state, ts, table
-
-
-@eqx.filter_jit
-def _lifted(setting: _Setting, state: _State) -> AbstractGenerator:
-    return setting.lift(setting.f.generator(state.theta))
+def _lifted(loop: Loop, state: State) -> AbstractGenerator:
+    return loop.recorder.lift(loop.recorder.f.generator(state.theta))

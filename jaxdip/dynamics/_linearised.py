@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxdip._result import RESULTS, Solution
 from jaxdip._tree import tree_axpy
 from jaxdip._types import Array, Float, RealScalar, Tree
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.generators import AbstractGenerator
@@ -47,6 +48,12 @@ class Linearised(eqx.Module):
         """q(λ_i, t) for each mode; `at` is a time for a flow and a number of steps for a method."""
         return dynamics.mode(self.eigenvalues, jnp.asarray(at))
 
+    def fitted(self, dynamics: AbstractFlow | AbstractDescent, at: RealScalar) -> Array:
+        """1 − q(λ_i, t) for each mode, to rounding where the dynamics knows it so."""
+        if isinstance(dynamics, AbstractClosedForm):
+            return dynamics.fitted(self.eigenvalues, jnp.asarray(at))
+        return 1 - self.factors(dynamics, at)
+
     def residual(self, dynamics: AbstractFlow | AbstractDescent, at: RealScalar) -> Array:
         """r(t), of the data's shape."""
         modes = self.factors(dynamics, at) * self._project(self.residual0)
@@ -59,11 +66,11 @@ class Linearised(eqx.Module):
 
     def displacement(self, dynamics: AbstractFlow | AbstractDescent, at: RealScalar) -> Tree:
         """θ(t) − θ0, in the run's reduced (isometric) coordinates."""
-        q = self.factors(dynamics, at)
+        fitted = self.fitted(dynamics, at)
         floor = self.eigenvalues[0] * (self.eigenvalues.size * _eps(self.eigenvalues))
         live = self.eigenvalues > floor
         # A mode with λ = 0 has no component in the range of J, so it moves nothing.
-        gain = jnp.where(live, (1 - q) / jnp.where(live, self.eigenvalues, 1), 0)
+        gain = jnp.where(live, fitted / jnp.where(live, self.eigenvalues, 1), 0)
         cotangent = _product(self.vectors, gain * self._project(self.residual0))
         _, pullback = jax.vjp(self._f.predict, self._theta0)
         (moved,) = pullback(cotangent.reshape(self.lift.problem.y.shape))
@@ -85,7 +92,7 @@ class Linearised(eqx.Module):
 
     def degrees_of_freedom(self, dynamics: AbstractFlow | AbstractDescent, at: RealScalar) -> Array:
         """df(t) = Σ (1 − q(λ_i, t)), the trace of the map from data to predictions."""
-        return jnp.sum(1 - self.factors(dynamics, at))
+        return jnp.sum(self.fitted(dynamics, at))
 
     def sure(
         self, dynamics: AbstractFlow | AbstractDescent, at: RealScalar, *, noise: RealScalar

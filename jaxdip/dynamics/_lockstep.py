@@ -13,11 +13,9 @@ from jaxdip._tree import tree_dtype, tree_sub
 from jaxdip._types import Array, Bool, Float, Int, Tree
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._flow import AbstractFlow
-from jaxdip.dynamics._moment import AbstractMotionObservable, Moment
-from jaxdip.dynamics._path_length import DescentWithPathLength, FlowWithPathLength
-from jaxdip.dynamics._run import all_finite, blank, look
-from jaxdip.problem import Lift, Parameters
-from jaxdip.problem.observables import AbstractObservable
+from jaxdip.dynamics._recorder import Recorder
+from jaxdip.dynamics._run import all_finite, blank
+from jaxdip.problem import Parameters
 
 Dynamics = TypeVar("Dynamics", AbstractFlow, AbstractDescent)
 
@@ -45,13 +43,11 @@ class Lockstep(eqx.Module):
     """All that does not change while flows and methods run side by side.
 
     Attributes:
-        lift: the way back to the generator's own coordinates.
-        f: the loss as a function of θ.
+        recorder: what is looked at; with functions of the motion, flows and methods carry their
+            path length.
         flows: the flows, F of them.
         methods: the discrete methods, J of them.
         refinement: how many steps of each method stand for one step of the first, shape (J,).
-        observables: what is recorded of θ.
-        motions: what is recorded of the state; flows and methods then carry their path length.
         counts: how many steps of the first method lie between records, shape (T − 1,).
         solver: for the flows.
         rtol: its relative tolerance.
@@ -59,18 +55,20 @@ class Lockstep(eqx.Module):
         max_steps: how many steps it may take between two records.
     """
 
-    lift: Lift
-    f: Parameters
+    recorder: Recorder
     flows: Lanes[AbstractFlow]
     methods: Lanes[AbstractDescent]
     refinement: Int[Array, " J"]
-    observables: dict[str, AbstractObservable]
-    motions: dict[str, AbstractMotionObservable]
     counts: Int[Array, " T-1"]
     solver: dfx.AbstractSolver
     rtol: Array
     atol: Array
     max_steps: int = eqx.field(static=True)
+
+    @property
+    def f(self) -> Parameters:
+        """The loss as a function of θ."""
+        return self.recorder.f
 
 
 class Track(eqx.Module):
@@ -262,22 +260,10 @@ def _extrapolated(setting: Lockstep, towards: Tree, theta: Tree, reached: Array)
 def _looks(setting: Lockstep, lanes: Lanes, tracks: Track, reached: Array) -> dict[str, Array]:
     def one(lane):
         arrays, track, here = lane
-        seen = look(setting.lift, setting.f, setting.observables, track.theta)
-        seen |= _feel(setting, lanes.lane(arrays), track)
+        seen = setting.recorder.look(lanes.lane(arrays), track.theta, track.state)
         return jax.tree.map(lambda now, never: jnp.where(here, now, never), seen, blank(seen))
 
     return jax.lax.map(one, (lanes.arrays, tracks, reached))
-
-
-def _feel(
-    setting: Lockstep, dynamics: AbstractFlow | AbstractDescent, track: Track
-) -> dict[str, Array]:
-    """What is recorded of the state."""
-    if not isinstance(dynamics, FlowWithPathLength | DescentWithPathLength):
-        return {}
-    at = track.state
-    moment = Moment(setting.f, dynamics.inner, track.theta, at.state, at.length, at.stride)
-    return {name: jnp.asarray(what(moment)) for name, what in setting.motions.items()}
 
 
 def _norms(trees: Tree) -> Float[Array, " lanes"]:

@@ -1,35 +1,93 @@
 """How one mode of a quadratic decays: the linear recurrences and equations behind the dynamics."""
 
+from typing import NamedTuple, Self
+
 import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Int
 
+#: Terms of the series of φ₂ and 1 − sinc on |x| ≤ 1: the next one is below 1e-17.
+_TERMS = 17
 
-def damped_mode(damping: Array, stiffness: Array, t: Array) -> Array:
+
+class Factor(NamedTuple):
+    """What is left of a mode, q, and what is gone, 1 − q, each without cancellation."""
+
+    left: Array
+    gone: Array
+
+    @classmethod
+    def whole(cls, shape: tuple[int, ...], dtype) -> Self:
+        """q = 1."""
+        return cls(jnp.ones(shape, dtype), jnp.zeros(shape, dtype))
+
+    def times(self, other: "Factor") -> "Factor":
+        """The product of two factors."""
+        left, less = _entry(
+            self.left, -self.gone, other.left, -other.gone, jnp.zeros_like(self.left)
+        )
+        return Factor(left, -less)
+
+    def after(self, drop: Array) -> "Factor":
+        """The factor after one more step, which takes away the fraction `drop` of what is left."""
+        return self.times(Factor(1 - drop, drop))
+
+
+def damped_mode(damping: Array, stiffness: Array, t: Array) -> Factor:
     """q(t) of q̈ + b q̇ + λ q = 0, q(0) = 1, q̇(0) = 0, for b, λ ≥ 0 at any t ≥ 0.
 
-    With the roots ρ = −b/2 ± √D, D = b²/4 − λ, q = (ρ₂e^{ρ₁t} − ρ₁e^{ρ₂t})/(ρ₂ − ρ₁). Written so
-    that nothing cancels or overflows for strong damping, critical damping (D = 0) and oscillation.
+    With D = b²/4 − λ, the slow rate σ = λ/(b/2 + √D) and E(z) = (1 − e^{−z})/z,
+
+        q = e^{−σt}(1 + σt E(2√D t))                       where D ≥ 0,
+        q = e^{−bt/2}(cos ωt + (b/2)t sinc ωt), ω² = −D    where D < 0,
+
+    so nothing cancels or overflows for strong damping, critical damping (D = 0) and oscillation.
+    With G(x) = 1 − (1 + x)e^{−x} the complement is a sum of terms that are not negative,
+
+        1 − q = G(σt) + σt e^{−σt}(1 − E(2√D t)),
+        1 − q = G(bt/2) + e^{−bt/2}(2 sin²(ωt/2) + (b/2)t (1 − sinc ωt)),
+
+    so it too is right to rounding, however small.
 
     Args:
         damping: b, in units of 1/time.
         stiffness: λ, in units of 1/time²; broadcasts against b and t.
         t: the time.
     """
+    half, over, creep, gap, phase = _scaled(damping, stiffness, t)
+    slow, fast = jnp.exp(-creep), jnp.exp(-half)
+    overdamped = Factor(
+        slow * (1 + creep * _one_minus_exp_over(gap)),
+        _two_exp(creep) + creep * slow * gap * _phi2(-gap),
+    )
+    # jnp.sinc(x) is sin(πx)/(πx).
+    oscillating = Factor(
+        fast * (jnp.cos(phase) + half * jnp.sinc(phase / float(jnp.pi))),
+        _two_exp(half) + fast * (2 * jnp.sin(phase / 2) ** 2 + half * _one_minus_sinc(phase)),
+    )
+    return Factor(*(jnp.where(over, x, y) for x, y in zip(overdamped, oscillating, strict=True)))
+
+
+def damped_slope(damping: Array, stiffness: Array, t: Array) -> Array:
+    """q̇(t) = −λt e^{−σt}E(2√D t), or −λt e^{−bt/2} sinc ωt, in the notation of `damped_mode`."""
+    half, over, creep, gap, phase = _scaled(damping, stiffness, t)
+    overdamped = jnp.exp(-creep) * _one_minus_exp_over(gap)
+    oscillating = jnp.exp(-half) * jnp.sinc(phase / float(jnp.pi))
+    return -stiffness * t * jnp.where(over, overdamped, oscillating)
+
+
+def _scaled(damping: Array, stiffness: Array, t: Array):
+    """(b/2)t, whether D ≥ 0, σt, 2√D t and ωt; the last three are 0 where they play no part."""
     half = damping / 2
     discriminant = half * half - stiffness
-    root = jnp.sqrt(jnp.maximum(discriminant, 0))
-    # The slow root −λ/(b/2 + √D) has no cancellation; the two coincide where D = 0.
+    over = discriminant >= 0
+    root = jnp.where(over, jnp.sqrt(jnp.where(over, discriminant, 1)), 0)
+    frequency = jnp.where(over, 0, jnp.sqrt(jnp.where(over, 1, -discriminant)))
     sum_ = half + root
-    slow = -stiffness / jnp.where(sum_ > 0, sum_, 1)
-    mean = (jnp.exp(slow * t) + jnp.exp(-sum_ * t)) / 2
-    overdamped = mean + half * t * jnp.exp(slow * t) * _one_minus_exp_over(2 * root * t)
-    frequency = jnp.sqrt(jnp.maximum(-discriminant, 0))
-    # jnp.sinc(x) is sin(πx)/(πx), whose value at 0 makes the critically damped case exact.
-    phase = frequency * t
-    oscillating = jnp.exp(-half * t) * (jnp.cos(phase) + half * t * jnp.sinc(phase / float(jnp.pi)))
-    return jnp.where(discriminant >= 0, overdamped, oscillating)
+    # This form of b/2 − √D has no cancellation.
+    slow = jnp.where(over, stiffness, 0) / jnp.where(sum_ > 0, sum_, 1)
+    return half * t, over, slow * t, 2 * root * t, frequency * t
 
 
 def _one_minus_exp_over(z: Array) -> Array:
@@ -38,33 +96,95 @@ def _one_minus_exp_over(z: Array) -> Array:
     return jnp.where(z == 0, 1, -jnp.expm1(-safe) / safe)
 
 
-def recurrence_mode(now: Array, before: Array, steps: Int[Array, "..."]) -> Array:
-    """q_τ of q_{τ+1} = p q_τ + c q_{τ−1}, q_0 = q_{−1} = 1, for any number of steps.
+def _phi2(y: Array) -> Array:
+    """φ₂(y) = (e^y − 1 − y)/y², ½ at y = 0."""
+    small = jnp.abs(y) < 1
+    x, safe = jnp.where(small, y, 0), jnp.where(small, 1, y)
+    series = jnp.ones_like(y)
+    for j in range(_TERMS, 2, -1):
+        series = 1 + x / j * series
+    return jnp.where(small, series / 2, (jnp.expm1(safe) - safe) / safe / safe)
 
-    By repeated squaring of the companion matrix [[p, c], [1, 0]], which needs no roots and so is
-    exact for double ones too; 31 squarings reach every int32.
+
+def _two_exp(x: Array) -> Array:
+    """G(x) = 1 − (1 + x)e^{−x} for x ≥ 0: x²/2 for small x."""
+    small = x < 1
+    y = jnp.where(small, x, 0)
+    return jnp.where(small, y * y * jnp.exp(-y) * _phi2(y), 1 - (1 + x) * jnp.exp(-x))
+
+
+def _one_minus_sinc(x: Array) -> Array:
+    """1 − sin(x)/x: x²/6 for small x."""
+    small = jnp.abs(x) < 1
+    square = jnp.where(small, x * x, 0)
+    series = jnp.ones_like(x)
+    for j in range(_TERMS, 3, -2):
+        series = 1 - square / (j * (j - 1)) * series
+    return jnp.where(small, square / 6 * series, 1 - jnp.sinc(x / float(jnp.pi)))
+
+
+def recurrence_mode(drop: Array, carry: Array, leak: Array, steps: Int[Array, "..."]) -> Factor:
+    """q_τ of q_{τ+1} = q_τ + d_{τ+1}, d_{τ+1} = −drop q_τ + carry d_τ, q_0 = 1, d_0 = 0.
+
+    By repeated squaring of its matrix in (q, d), M = [[1 − drop, carry], [−drop, carry]], which
+    needs no roots and so is exact for double ones too. For small steps M is near [[1, 1], [0, 1]]
+    and its powers would lose all that happens in a step; so M − I is squared instead,
+    N ← 2N + N², wherever a diagonal entry is near 1. 1 − q_τ is then an entry of N.
 
     Args:
-        now: p.
-        before: c.
-        steps: τ ≥ 0, an integer array; broadcasts against p and c.
+        drop: the fraction of q that a step takes away.
+        carry: the fraction of d that a step keeps.
+        leak: 1 − carry, which the caller can compute without cancellation.
+        steps: τ ≥ 0, an integer array; broadcasts against the others.
     """
     steps = jnp.asarray(steps)
-    now, before = jnp.broadcast_arrays(now, before)
-    shape = jnp.broadcast_shapes(now.shape, steps.shape)
-    one, zero = jnp.ones(shape, now.dtype), jnp.zeros(shape, now.dtype)
-    square = (now + zero, before + zero, one, zero)
-    state = (one, one)
+    drop, carry, leak = jnp.broadcast_arrays(drop, carry, leak)
+    shape = jnp.broadcast_shapes(drop.shape, steps.shape)
+    drop, carry, leak = (jnp.broadcast_to(x, shape) for x in (drop, carry, leak))
+    one, zero = jnp.ones(shape, drop.dtype), jnp.zeros(shape, drop.dtype)
+    power = _NearIdentity(1 - drop, -drop, carry, -drop, carry, -leak)
+    product = _NearIdentity(one, zero, zero, zero, one, zero)
 
-    def body(bit, carry):
-        (a, b, c, d), (x, y) = carry
-        odd = (steps >> bit) & 1 == 1
-        moved = (a * x + b * y, c * x + d * y)
-        state = tuple(jnp.where(odd, new, old) for new, old in zip(moved, (x, y), strict=True))
-        # Powers commute, so the bits may be taken in any order. A power that is no longer needed
-        # may overflow, hence the selection instead of a product.
-        squared = (a * a + b * c, a * b + b * d, c * a + d * c, c * b + d * d)
-        return squared, state
+    def body(bit, both):
+        power, product = both
+        left = steps >> bit
+        product = _select(left & 1 == 1, product.times(power), product)
+        # A power that is not needed stays as it is: of an unstable mode it would overflow.
+        return _select(left > 1, power.times(power), power), product
 
     bits = jnp.iinfo(steps.dtype).bits - 1
-    return jax.lax.fori_loop(0, bits, body, (square, state))[1][0]
+    _, product = jax.lax.fori_loop(0, bits, body, (power, product))
+    return Factor(product.a, -product.a1)
+
+
+def constant_product(drop: Array, steps: Int[Array, "..."]) -> Factor:
+    """(1 − drop)^τ for any number of steps τ ≥ 0, also where drop > 1."""
+    return recurrence_mode(drop, jnp.zeros_like(drop), jnp.ones_like(drop), steps)
+
+
+class _NearIdentity(NamedTuple):
+    """The matrix [[a, b], [c, d]] with a1 = a − 1 and d1 = d − 1 to their own rounding."""
+
+    a: Array
+    a1: Array
+    b: Array
+    c: Array
+    d: Array
+    d1: Array
+
+    def times(self, M: "_NearIdentity") -> "_NearIdentity":
+        """The product with a matrix that commutes with it."""
+        a, a1 = _entry(self.a, self.a1, M.a, M.a1, self.b * M.c)
+        d, d1 = _entry(self.d, self.d1, M.d, M.d1, self.c * M.b)
+        return _NearIdentity(a, a1, self.a * M.b + self.b * M.d, self.c * M.a + self.d * M.c, d, d1)
+
+
+def _entry(x: Array, x1: Array, y: Array, y1: Array, rest: Array) -> tuple[Array, Array]:
+    """xy + rest, and the same less 1, by whichever of the two is the smaller."""
+    whole, less = x * y + rest, x1 + x * y1 + rest
+    near = jnp.abs(less) < 0.5
+    return jnp.where(near, 1 + less, whole), jnp.where(near, less, whole - 1)
+
+
+def _select(condition: Array, new: _NearIdentity, old: _NearIdentity) -> _NearIdentity:
+    return _NearIdentity(*(jnp.where(condition, x, y) for x, y in zip(new, old, strict=True)))

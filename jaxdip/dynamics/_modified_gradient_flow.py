@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxdip._tree import tree_axpy, tree_scale
 from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._scales import Scales
 
 
-class ModifiedGradientFlow(AbstractFlow):
+class ModifiedGradientFlow(AbstractFlow, AbstractClosedForm):
     """The gradient flow of f + (γ/4)‖∇f‖², which gradient descent with step γ follows to O(γ²):
 
         θ̇ = −∇f(θ) − (γ/2)∇²f(θ)∇f(θ).
@@ -59,8 +60,15 @@ class ModifiedGradientFlow(AbstractFlow):
 
     def mode(self, eigenvalue: Array, t: Array) -> Array:
         """e^{−(λ + γλ²/2)t}."""
+        return jnp.exp(-self._rate(eigenvalue) * t)
+
+    def fitted(self, eigenvalue: Array, at: Array) -> Array:
+        """1 − e^{−(λ + γλ²/2)t}."""
+        return -jnp.expm1(-self._rate(eigenvalue) * at)
+
+    def _rate(self, eigenvalue: Array) -> Array:
         gamma = self.step_size.astype(eigenvalue.dtype)
-        return jnp.exp(-(eigenvalue + 0.5 * gamma * eigenvalue * eigenvalue) * t)
+        return eigenvalue + 0.5 * gamma * eigenvalue * eigenvalue
 
     def parameters(self, state: Tree) -> Tree:
         """The state itself."""

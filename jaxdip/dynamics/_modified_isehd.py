@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from jaxdip._tree import tree_axpy, tree_scale
 from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._flow import AbstractFlow
-from jaxdip.dynamics._modes import damped_mode
+from jaxdip.dynamics._modes import damped_mode, damped_slope
 from jaxdip.dynamics._scales import Scales
 
 
-class ModifiedISEHD(AbstractFlow):
+class ModifiedISEHD(AbstractFlow, AbstractClosedForm):
     """The inertial flow that IGAHD with step h = √s follows to O(h²).
 
     IGAHD with the gradient at θ_ℓ is, with g_ℓ = ∇f(θ_ℓ),
@@ -113,16 +114,20 @@ class ModifiedISEHD(AbstractFlow):
         Here κ = α + βλ and c = 1 + κh/2. With d the solution that starts at rest, q = d + (h/2)ḋ:
         half a step ahead.
         """
+        half, at_rest = self._at_rest(eigenvalue, t)
+        return damped_mode(*at_rest).left + half * damped_slope(*at_rest)
+
+    def fitted(self, eigenvalue: Array, at: Array) -> Array:
+        """(1 − d) − (h/2)ḋ."""
+        half, at_rest = self._at_rest(eigenvalue, at)
+        return damped_mode(*at_rest).gone - half * damped_slope(*at_rest)
+
+    def _at_rest(self, eigenvalue: Array, t: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        """h/2, and the damping, stiffness and time of d."""
         half, alpha, beta = (x.astype(eigenvalue.dtype) for x in self._damping())
         kappa = alpha + beta * eigenvalue
         c = 1 + half * kappa
-        t = jnp.asarray(t, eigenvalue.dtype)
-
-        def at_rest(t):
-            return damped_mode(c * kappa, c * eigenvalue, t)
-
-        now, slope = jax.jvp(at_rest, (t,), (jnp.ones_like(t),))
-        return now + half * slope
+        return half, (c * kappa, c * eigenvalue, jnp.asarray(t, eigenvalue.dtype))
 
     def parameters(self, state: Tree) -> Tree:
         """θ, the first part of the state."""

@@ -31,7 +31,7 @@ class Moment(eqx.Module):
 
 
 class AbstractMotionObservable(eqx.Module):
-    """A function of a moment, recorded by `compare` along each of the two motions.
+    """A function of a moment, recorded by `integrate`, `iterate`, and along both by `compare`.
 
     Energies and path lengths are of this kind: they need velocities, which θ alone does not tell.
     The reduced coordinates are isometric, so norms and inner products mean the same in both.

@@ -6,7 +6,7 @@ from jaxdip._types import RealScalar
 from jaxdip.dynamics._compare import FlowFor, compare
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._fit_order import Order as Order
-from jaxdip.dynamics._run import Observe
+from jaxdip.dynamics._recorder import Observe
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem
 

@@ -1,6 +1,6 @@
 """What both drivers share: the start of a run, its records, and its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,12 +11,9 @@ import numpy as np
 from jaxdip._result import RESULTS, Solution
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Tree
+from jaxdip.dynamics._checkpoint import Checkpoint
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lift, Parameters, Problem, parametrize, record, reduce, unreduced
-from jaxdip.problem.observables import AbstractObservable, Snapshot
-
-#: What `observe=` takes: observables, or functions of (problem, generator), by name.
-Observe = Mapping[str, AbstractObservable | Callable[[Problem, AbstractGenerator], Array]]
+from jaxdip.problem import Lift, Parameters, Problem, parametrize, reduce, unreduced
 
 
 class Progress(NamedTuple):
@@ -27,12 +24,14 @@ class Progress(NamedTuple):
         total: records that a full run makes.
         t: the time of the last record.
         observed: its observables.
+        checkpoint: where a discrete run stands, to be saved and resumed; None for a flow.
     """
 
     done: int
     total: int
     t: Array
     observed: dict[str, Array]
+    checkpoint: Checkpoint | None = None
 
 
 #: Called between compiled stretches of a run; returning True stops the run there.
@@ -47,13 +46,6 @@ def start(
     smaller, first, lift = (reduce if reducing else unreduced)(problem, generator)
     f, theta = parametrize(smaller, first)
     return lift, f, theta
-
-
-def look(
-    lift: Lift, f: Parameters, observables: dict[str, AbstractObservable], theta: Tree
-) -> dict[str, Array]:
-    """Every observable at θ."""
-    return record(observables, Snapshot(f.generator(theta), lift))
 
 
 def blank(tree: Tree) -> Tree:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Int, Tree
+from jaxdip.dynamics._modes import Factor, constant_product
 from jaxdip.dynamics._scales import Scales
 from jaxdip.dynamics._step_size import AbstractStepSize
 from jaxdip.problem import Parameters
@@ -65,19 +66,18 @@ class Table(AbstractStepSize):
         within = jnp.minimum(step, self.values.size)
         return sums[within] + self.values[-1] * (step - within).astype(sums.dtype)
 
-    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         """∏_{j<τ} (1 − γ_j λ)."""
         steps = jnp.asarray(steps)
         shape = jnp.broadcast_shapes(eigenvalue.shape, steps.shape)
         gamma = self.values.astype(eigenvalue.dtype)
 
         def body(j, product):
-            factor = jnp.where(j < steps, 1 - gamma[j] * eigenvalue, 1)
-            return product * factor
+            return product.after(jnp.where(j < steps, gamma[j] * eigenvalue, 0))
 
-        head = jax.lax.fori_loop(0, gamma.size, body, jnp.ones(shape, eigenvalue.dtype))
+        head = jax.lax.fori_loop(0, gamma.size, body, Factor.whole(shape, eigenvalue.dtype))
         beyond = jnp.maximum(steps - gamma.size, 0)
-        return head * (1 - gamma[-1] * eigenvalue) ** beyond.astype(eigenvalue.dtype)
+        return head.times(constant_product(gamma[-1] * eigenvalue, beyond))
 
 
 class Schedule(AbstractStepSize):
@@ -137,13 +137,13 @@ class Schedule(AbstractStepSize):
         zero = jnp.zeros((), jnp.result_type(float))
         return jax.lax.fori_loop(0, step, lambda j, t: t + self._gamma(j), zero)
 
-    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
+    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         """∏_{j<τ} (1 − γ_j λ), one factor after the other."""
         steps = jnp.asarray(steps)
         shape = jnp.broadcast_shapes(eigenvalue.shape, steps.shape)
 
         def body(j, product):
             gamma = self._gamma(j).astype(eigenvalue.dtype)
-            return product * jnp.where(j < steps, 1 - gamma * eigenvalue, 1)
+            return product.after(jnp.where(j < steps, gamma * eigenvalue, 0))
 
-        return jax.lax.fori_loop(0, jnp.max(steps), body, jnp.ones(shape, eigenvalue.dtype))
+        return jax.lax.fori_loop(0, jnp.max(steps), body, Factor.whole(shape, eigenvalue.dtype))

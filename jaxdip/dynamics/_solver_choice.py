@@ -74,32 +74,51 @@ def choose_solver(
     if choice == "implicit":
         return _krylov() if jacobian is None else Chosen(Rodas5P(jacobian))
     # Steps that the caller fixes are not ours to compare, and Krylov solves rarely pay.
-    if choice == "explicit" or own_controller or jacobian is None:
+    if choice == "explicit":
         return Chosen(dfx.Tsit5())
+    # By default what is usual goes without saying; who asks for "auto" by name is told.
+    told = choice == "auto"
+    if own_controller:
+        return _explicit("the steps are those of the stepsize_controller", told)
+    if jacobian is None:
+        return _explicit("the Hessian has no structure here that an implicit step could use", told)
     if not is_concrete(theta, horizon, rtol, jacobian):
         note = (
             "solver: Tsit5, because values traced by jit, vmap or grad cannot tell whether the "
             'flow is stiff; pass solver="implicit" if it is'
         )
         return Chosen(dfx.Tsit5(), (note,))
-    return _compare(jacobian, theta, horizon, rtol, signal_size(f, theta))
+    return _compare(jacobian, theta, horizon, rtol, signal_size(f, theta), told)
+
+
+def _explicit(why: str, told: bool, stats: dict[str, Array] | None = None) -> Chosen:
+    return Chosen(dfx.Tsit5(), (f"solver: Tsit5, because {why}",) if told else (), stats or {})
 
 
 def _compare(
-    jacobian: AbstractFlowJacobian, theta: Tree, horizon: Array, rtol: Array, rank: int
+    jacobian: AbstractFlowJacobian,
+    theta: Tree,
+    horizon: Array,
+    rtol: Array,
+    rank: int,
+    told: bool,
 ) -> Chosen:
     """The cheaper of the two, by the number of steps times the cost of a step."""
     stiffness = _rate(jacobian, theta) * horizon
     stats = {"stiffness": stiffness}
     ratio = float(stiffness)
     if not math.isfinite(ratio):
-        return Chosen(dfx.Tsit5(), (), stats)
+        return _explicit("the fastest rate at the start is not finite", told, stats)
     precision = (1e-6 / max(float(rtol), 1e-15)) ** 0.2
     implicit_steps = _STEPS_PER_DECADE * math.log10(10 + ratio) * max(precision, 1.0)
     # Against one step of Tsit5: eight solves and the q × q matrix, as measured.
     step_cost = 4 + rank / 6
     if ratio / _STABLE < _MARGIN * implicit_steps * step_cost:
-        return Chosen(dfx.Tsit5(), (), stats)
+        why = (
+            "stability holds it to about stats['stiffness']/3 steps, stiffness being fastest rate "
+            "x horizon, and implicit steps would cost more"
+        )
+        return _explicit(why, told, stats)
     note = (
         "solver: Rodas5P (implicit), because the flow is stiff: stability would hold Tsit5 to "
         "about stats['stiffness']/3 steps, stiffness being fastest rate x horizon"

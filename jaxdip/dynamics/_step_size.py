@@ -5,6 +5,7 @@ import abc
 import equinox as eqx
 
 from jaxdip._types import Array, Int, Tree
+from jaxdip.dynamics._modes import Factor
 from jaxdip.dynamics._scales import Scales
 from jaxdip.problem import Parameters
 
@@ -37,8 +38,8 @@ class AbstractStepSize(eqx.Module):
         """The sum of the first step sizes; see `AbstractDescent.time`."""
 
     @abc.abstractmethod
-    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
-        """∏_{j<τ} (1 − γ_j λ).
+    def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
+        """∏_{j<τ} (1 − γ_j λ), and 1 minus it.
 
         Raises:
             ValueError: if the step sizes depend on f.

@@ -4,17 +4,22 @@ import abc
 
 from jaxdip._tree import tree_add, tree_axpy, tree_scale
 from jaxdip._types import Array, Int, Tree
+from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._descent import AbstractDescent
-from jaxdip.dynamics._modes import recurrence_mode
+from jaxdip.dynamics._modes import Factor, recurrence_mode
 from jaxdip.problem import Parameters
 
 
-class AbstractThreeTerm(AbstractDescent):
+class AbstractThreeTerm(AbstractDescent, AbstractClosedForm):
     """θ_{ℓ+1} = θ_ℓ + m(θ_ℓ − θ_{ℓ−1}) − b(∇f(θ_ℓ) − ∇f(θ_{ℓ−1})) − c∇f(θ_ℓ), θ_{−1} = θ_0."""
 
     @abc.abstractmethod
     def coefficients(self) -> tuple[Array, Array, Array]:
         """m, b and c."""
+
+    @abc.abstractmethod
+    def friction(self) -> Array:
+        """1 − m, without cancellation."""
 
     @abc.abstractmethod
     def time_step(self) -> Array:
@@ -39,7 +44,14 @@ class AbstractThreeTerm(AbstractDescent):
         return h * step.astype(h.dtype)
 
     def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
-        """q_{ℓ+1} = (1 + m − bλ − cλ) q_ℓ − (m − bλ) q_{ℓ−1}, by companion powers."""
+        """q_{ℓ+1} = q_ℓ + (m − bλ)(q_ℓ − q_{ℓ−1}) − cλ q_ℓ, by powers of a 2 × 2 matrix."""
+        return self._factor(eigenvalue, steps).left
+
+    def fitted(self, eigenvalue: Array, at: Int[Array, "..."]) -> Array:
+        """1 − q_ℓ, by the same powers."""
+        return self._factor(eigenvalue, at).gone
+
+    def _factor(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         m, b, c = (x.astype(eigenvalue.dtype) for x in self.coefficients())
-        now = 1 + m - (b + c) * eigenvalue
-        return recurrence_mode(now, b * eigenvalue - m, steps)
+        leak = self.friction().astype(eigenvalue.dtype) + b * eigenvalue
+        return recurrence_mode(c * eigenvalue, m - b * eigenvalue, leak, steps)

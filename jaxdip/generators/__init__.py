@@ -1,6 +1,7 @@
 """Generators: the untrained networks whose weights are θ."""
 
 from jaxdip.generators._activations import ACTIVATIONS as ACTIVATIONS
+from jaxdip.generators._activations import AbstractActivation as AbstractActivation
 from jaxdip.generators._activations import Activation as Activation
 from jaxdip.generators._activations import activation as activation
 from jaxdip.generators._base import AbstractGenerator as AbstractGenerator
@@ -9,5 +10,6 @@ from jaxdip.generators._layered import AbstractLayeredGenerator as AbstractLayer
 from jaxdip.generators._layered import LastLayer as LastLayer
 from jaxdip.generators._linear import Linear as Linear
 from jaxdip.generators._mlp import MLP as MLP
+from jaxdip.generators._rectifier import SmoothRectifier as SmoothRectifier
 from jaxdip.generators._two_layer import OUTPUT_BOUND as OUTPUT_BOUND
 from jaxdip.generators._two_layer import TwoLayer as TwoLayer

@@ -1,22 +1,53 @@
 """Activation functions with the constants that the theorems ask of them."""
 
-import dataclasses
+import abc
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Activation:
+class AbstractActivation(eqx.Module):
     """A scalar function φ applied entrywise, with what assumption A-3 of arXiv 2403.05395 bounds.
 
     The papers use one constant B = max(sup|φ'|, Lip φ'); the two are kept apart here because the
-    bounds need only one of them at each place.
+    bounds need only one of them at each place. An activation is a pytree: numbers that it depends
+    on may be array leaves, its constants are then arrays too.
+    """
+
+    #: How the activation is called in a config.
+    name: eqx.AbstractVar[str]
+    #: sup|φ'|.
+    sup_slope: eqx.AbstractVar[float | Array]
+    #: Lip φ', infinite where φ' is not Lipschitz.
+    lip_slope: eqx.AbstractVar[float | Array]
+    #: (E φ(X)²)^½ for X ~ N(0, 1).
+    C_phi: eqx.AbstractVar[float | Array]
+    #: (E φ'(X)²)^½ for X ~ N(0, 1).
+    C_dphi: eqx.AbstractVar[float | Array]
+
+    @property
+    @abc.abstractmethod
+    def smooth(self) -> bool:
+        """φ' is bounded and Lipschitz, so the theorems apply."""
+
+    @property
+    @abc.abstractmethod
+    def B(self) -> float | Array:
+        """The papers' constant B = max(sup|φ'|, Lip φ')."""
+
+    @abc.abstractmethod
+    def __call__(self, h: Array) -> Array:
+        """φ(h), entrywise."""
+
+
+class Activation(AbstractActivation):
+    """A function φ with its constants as plain numbers.
 
     Attributes:
         name: how the activation is called in a config.
@@ -27,12 +58,12 @@ class Activation:
         C_dphi: (E φ'(X)²)^½ for X ~ N(0, 1).
     """
 
-    name: str
-    function: Callable[[Array], Array]
-    sup_slope: float
-    lip_slope: float
-    C_phi: float
-    C_dphi: float
+    name: str = eqx.field(static=True)
+    function: Callable[[Array], Array] = eqx.field(static=True)
+    sup_slope: float = eqx.field(static=True)
+    lip_slope: float = eqx.field(static=True)
+    C_phi: float = eqx.field(static=True)
+    C_dphi: float = eqx.field(static=True)
 
     def __call__(self, h: Array) -> Array:
         """φ(h), entrywise."""
@@ -125,14 +156,14 @@ _ALL = (
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({a.name: a for a in _ALL})
 
 
-def activation(phi: str | Activation) -> Activation:
+def activation(phi: str | AbstractActivation) -> AbstractActivation:
     """The activation of that name, or the one given.
 
     Raises:
         ValueError: if the name is unknown.
         TypeError: if `phi` is neither a name nor an `Activation`.
     """
-    if isinstance(phi, Activation):
+    if isinstance(phi, AbstractActivation):
         return phi
     if not isinstance(phi, str):
         raise TypeError(

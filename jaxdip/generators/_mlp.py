@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxdip._random import key_for
 from jaxdip._types import Array, Float, Key, Tree
-from jaxdip.generators._activations import Activation
+from jaxdip.generators._activations import AbstractActivation
 from jaxdip.generators._activations import activation as _activation
 from jaxdip.generators._layered import AbstractLayeredGenerator, LastLayer
 from jaxdip.generators._sizes import signal_shape, whole
@@ -33,7 +33,7 @@ class MLP(AbstractLayeredGenerator):
 
     weights: tuple[Float[Array, "..."], ...]
     scales: tuple[float, ...] = eqx.field(static=True)
-    activation: Activation = eqx.field(static=True)
+    activation: AbstractActivation
     out_shape: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
@@ -44,7 +44,7 @@ class MLP(AbstractLayeredGenerator):
         key: Key | None = None,
         weights: Sequence[Array] | None = None,
         scales: Sequence[float] | None = None,
-        activation: str | Activation = "sigmoid",
+        activation: str | AbstractActivation = "sigmoid",
         ntk: bool = False,
         dtype=None,
     ):
@@ -123,7 +123,8 @@ class MLP(AbstractLayeredGenerator):
 
     def trainable(self) -> Tree:
         """True at every weight matrix."""
-        return jax.tree.map(lambda _: True, self)
+        marks = jax.tree.map(lambda _: False, self)
+        return eqx.tree_at(lambda g: g.weights, marks, (True,) * len(self.weights))
 
     @property
     def first_layer(self) -> Float[Array, "k d"]:

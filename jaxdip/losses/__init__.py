@@ -29,6 +29,8 @@ from jaxdip.losses._reverse_kullback_leibler import (
 )
 from jaxdip.losses._robust import Huber as Huber
 from jaxdip.losses._robust import LogCosh as LogCosh
+from jaxdip.losses._separable import separable as separable
+from jaxdip.losses._smooth_l1 import SmoothL1 as SmoothL1
 from jaxdip.losses._squared import MSE as MSE
 from jaxdip.losses._squared import Mahalanobis as Mahalanobis
 from jaxdip.losses._squared import WeightedMSE as WeightedMSE

@@ -4,6 +4,9 @@ Every function takes arrays and returns a `matplotlib.figure.Figure` of its own.
 state and the user's settings are left alone.
 """
 
+from jaxdip.plot._curves import Curve as Curve
+from jaxdip.plot._curves import Panel as Panel
+from jaxdip.plot._curves import curves_plot as curves_plot
 from jaxdip.plot._order import OrderSeries as OrderSeries
 from jaxdip.plot._order import order_plot as order_plot
 from jaxdip.plot._report import RecoveryRun as RecoveryRun

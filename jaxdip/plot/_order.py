@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxdip.plot._style import NORMAL, REFERENCE, add_caption, dynamics_style, finish_axes
+from jaxdip.plot._style import REFERENCE, SMALL, add_caption, dynamics_style, finish_axes
 from jaxdip.plot._ticks import label_log_axis
 
 
@@ -73,7 +73,7 @@ def order_plot(
     label_log_axis(axes.xaxis)
     label_log_axis(axes.yaxis)
     finish_axes(axes, x="step h of the clock  (γ for gradient descent, √s for IGAHD)", y=gap_label)
-    axes.legend(fontsize=NORMAL, frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=SMALL, frameon=False)
     add_caption(figure, caption)
     return figure
 

@@ -42,6 +42,11 @@ def dynamics_style(name: str, index: int = 0) -> tuple[str, str, Dash]:
     return name, _OTHERS[index % len(_OTHERS)], "-."
 
 
+def is_dynamics(name: str) -> bool:
+    """Whether a name has a style of its own."""
+    return name in _KNOWN
+
+
 def finish_axes(axes: Axes, *, x: str, y: str, title: str = "") -> None:
     """Labels, a quiet grid and no box."""
     axes.set_xlabel(x, fontsize=NORMAL)

@@ -2,6 +2,7 @@
 
 from jaxdip.problem import observables as observables
 from jaxdip.problem._curvature import Lipschitz as Lipschitz
+from jaxdip.problem._curvature import dense_jacobian as dense_jacobian
 from jaxdip.problem._curvature import gradient_lipschitz as gradient_lipschitz
 from jaxdip.problem._curvature import jacobian_sigma_min as jacobian_sigma_min
 from jaxdip.problem._curvature import kernel_norm as kernel_norm

@@ -51,9 +51,9 @@ def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Lipsch
         L ≤ 2w [ (sup|φ'|)² ‖A V‖²/k + Lip(φ') ‖r(0)‖ max_i‖A v_i‖/√k ] ‖u‖²,
 
     the corrected form of (10) in arXiv 2403.05395 (whose first term, ‖A‖² n/k, vanishes with k
-    although the true constant does not), with A applied to V instead of bounded by ‖A‖. For a
-    linear generator, 2w‖A J‖², exactly and everywhere. Otherwise ‖∇²f(θ0)‖ by power iteration: a
-    local estimate, approached from below.
+    although the true constant does not), with A applied to V instead of bounded by ‖A‖ (in
+    mean-field scaling with 1/k for 1/√k). For a linear generator, 2w‖A J‖², exactly and everywhere.
+    Otherwise ‖∇²f(θ0)‖ by power iteration: a local estimate, approached from below.
 
     Returns:
         The number with its evidence.
@@ -145,12 +145,13 @@ def _gram_norm(J: Float[Array, "m p"]) -> Float[Array, ""]:
 
 
 def _two_layer_bound(problem: Problem, generator: TwoLayer) -> Float[Array, ""]:
-    M = generator.V / generator.width**0.5
+    M = generator.V * generator.factor
     largest = _gram_norm(M)
     columns = jnp.sqrt(jnp.max(jnp.sum(M * M, axis=0)))
     residual = jnp.linalg.norm((problem.predict(generator) - problem.y).ravel())
     phi = generator.activation
-    curvature = phi.sup_slope**2 * largest + phi.lip_slope * residual * columns
+    sup, lip = (jnp.asarray(x).astype(M.dtype) for x in (phi.sup_slope, phi.lip_slope))
+    curvature = sup**2 * largest + lip * residual * columns
     weight = 2 * jnp.asarray(problem.loss.weight, M.dtype)  # pyright: ignore[reportAttributeAccessIssue]
     return weight * curvature * jnp.sum(problem.u * problem.u)
 

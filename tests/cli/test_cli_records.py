@@ -1,13 +1,11 @@
 """Records at chosen steps, and what is read between them."""
 
-import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxdip as jd
-from jaxdip.cli._records import crossing_time, iterate_at, record_steps
+from jaxdip.cli._records import crossing_time, record_steps
 from jaxdip.cli._result_name import RESULT_NAMES, result_name
 
 
@@ -29,32 +27,6 @@ def test_records_are_dense_early_and_even_late():
     assert np.sum(chosen <= 15) >= 8
     late = np.diff(chosen[chosen > 750])
     assert late.max() <= 1.3 * late.min()
-
-
-@pytest.mark.parametrize("method", [jd.GradientDescent(0.05), jd.IGAHD(0.04, 1.0, 0.2)])
-def test_it_is_the_same_run(method, key):
-    operator = jd.operators.Gaussian(m=3, n=4, key=key)
-    generator = jd.TwoLayer(latent=3, width=20, out=4, key=key, both=True)
-    problem = jd.Problem(
-        u=jd.on_sphere(3, key=key), operator=operator, loss=jd.losses.MSE(), y=jnp.ones(3)
-    )
-    steps = [0, 1, 2, 5, 6, 20]
-    observe = {"signal": jd.observables.Signal()}
-    seen = []
-    some = iterate_at(
-        problem, method, generator, steps, observe=observe, watch=lambda p: seen.append(p.done)
-    )
-    every = jd.iterate(problem, method, generator, 20, every=1, observe=observe)
-    np.testing.assert_allclose(some.ts, every.ts[np.array(steps)], rtol=1e-15)
-    np.testing.assert_allclose(
-        some.observed["signal"], every.observed["signal"][np.array(steps)], rtol=1e-10
-    )
-    np.testing.assert_allclose(some.generator.W, every.generator.W, rtol=1e-9, atol=1e-12)
-    assert seen == [1, 2, 3, 4, 5, 6]
-    assert int(some.stats["steps"]) == 20
-    two = iterate_at(problem, method, generator, steps, observe={}, watch=lambda p: p.done == 3)
-    assert (int(two.stats["steps"]), len(two.ts)) == (2, 3)
-    assert result_name(two.result) == "stopped"
 
 
 def test_the_crossing_of_a_decaying_mode_does_not_depend_on_the_records():

@@ -64,16 +64,19 @@ def test_damped_mode_against_the_matrix_exponential(eigenvalue, damping):
     system = np.array([[0.0, 1.0], [-eigenvalue, -damping]])
     for t in (0.0, 1e-3, 0.7, 13.0):
         exact = scipy.linalg.expm(system * t)[0, 0]
-        ours = float(damped_mode(jnp.asarray(damping), jnp.asarray(eigenvalue), jnp.asarray(t)))
+        ours = float(
+            damped_mode(jnp.asarray(damping), jnp.asarray(eigenvalue), jnp.asarray(t)).left
+        )
         scale = 1 + abs(eigenvalue) ** 0.5 * t
         assert ours == pytest.approx(exact, abs=1e-9 * scale)
 
 
 def test_damped_mode_survives_extreme_times():
-    slow = damped_mode(jnp.asarray(1e3), jnp.asarray(1e-3), jnp.asarray(1e6))
+    slow = damped_mode(jnp.asarray(1e3), jnp.asarray(1e-3), jnp.asarray(1e6)).left
     # λ/b = 1e-6: the slow root alone, e^{−1}; cancellation would show here.
     assert float(slow) == pytest.approx(np.exp(-1.0), rel=1e-6)
-    assert float(damped_mode(jnp.asarray(5.0), jnp.asarray(2.0), jnp.asarray(1e9))) == 0
+    gone = damped_mode(jnp.asarray(5.0), jnp.asarray(2.0), jnp.asarray(1e9))
+    assert (float(gone.left), float(gone.gone)) == (0, 1)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 7, 100, 1023])
@@ -83,8 +86,11 @@ def test_recurrence_mode_against_a_loop(steps):
     now, before = np.ones(4), np.ones(4)
     for _ in range(steps):
         now, before = p * now + c * before, now
-    ours = recurrence_mode(jnp.asarray(p), jnp.asarray(c), jnp.asarray(steps, jnp.int32))
-    np.testing.assert_allclose(ours, now, rtol=1e-11, atol=1e-13)
+    # q_{τ+1} = p q_τ + c q_{τ−1} is q_τ − (1 − p − c) q_τ − c (q_τ − q_{τ−1}).
+    drop, carry = jnp.asarray(1 - p - c), jnp.asarray(-c)
+    ours = recurrence_mode(drop, carry, 1 - carry, jnp.asarray(steps, jnp.int32))
+    np.testing.assert_allclose(ours.left, now, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(ours.gone, 1 - now, rtol=1e-11, atol=1e-13)
 
 
 def test_degrees_of_freedom_are_the_trace_of_the_smoother(key):

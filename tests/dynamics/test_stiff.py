@@ -80,6 +80,8 @@ rate = eqx.filter_jit(lambda jacobian, theta: jacobian.rate(theta))
         ("two-layer", "tall", Quartic(), False),
         ("two-layer-both", "wide", Quartic(), True),
         ("two-layer-both", "square", jd.losses.MSE(), False),
+        ("two-layer", "square", jd.losses.WeightedMSE(jnp.linspace(0.1, 1.0, 6)), True),
+        ("two-layer-both", "tall", jd.losses.LogCosh(), True),
         ("linear", "wide", Quartic(), True),
         ("linear", "tall", jd.losses.Huber(0.1), False),
     ],
@@ -99,8 +101,10 @@ def test_shifted_solves_are_those_of_the_dense_jacobian(key, generator, operator
             x, sound = shifted_solve(jacobian, state, jnp.asarray(h), b)
             exact = np.linalg.solve(np.eye(b.size) - h * J, b)
             assert bool(sound)
-            np.testing.assert_allclose(x, exact, rtol=1e-7, atol=1e-9 * np.linalg.norm(exact))
-        assert fastest * (1 - 1e-9) <= float(rate(jacobian, theta)) <= 2 * fastest
+            # What the low rank takes away from b cancels it in the stiff directions.
+            close = (1e-9 + 1e-13 * h * fastest) * np.linalg.norm(exact)
+            np.testing.assert_allclose(x, exact, rtol=1e-7, atol=close)
+        assert fastest * (1 - 1e-9) <= float(rate(jacobian, theta)) <= 3 * fastest
 
 
 @pytest.mark.parametrize("generator", ["two-layer", "two-layer-both"])
@@ -243,11 +247,12 @@ def test_the_closed_form_of_a_linear_generator_to_the_end_of_time(key, inertial)
     assert int(run.stats["num_steps"]) < 2000
 
 
-def stiff_problem(key, *, width=60):
+def stiff_problem(key, *, width=60, both=False):
     """Time scales from 10 to 1e7."""
     n = 8
     A = jd.operators.WithSpectrum.inverse_square(n, jd.key_for(key, "A"))
-    g = jd.TwoLayer(latent=4, width=width, out=n, key=jd.key_for(key, "g"), activation="tanh")
+    init = jd.key_for(key, "g")
+    g = jd.TwoLayer(latent=4, width=width, out=n, key=init, activation="tanh", both=both)
     y = A(0.3 * jax.random.normal(jd.key_for(key, "x"), (n,)))
     u = jd.on_sphere(4, key=jd.key_for(key, "u"))
     return jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=y), g
@@ -287,6 +292,22 @@ def test_auto_cannot_judge_traced_values_and_says_so(key):
     assert "implicit" in run.notes[0]
     alone = jd.integrate(problem, jd.GradientFlow(), g, 1e-3 * TIMES, solver="explicit")
     np.testing.assert_allclose(run.loss, alone.loss, rtol=1e-10)
+
+
+def test_auto_by_name_always_says_why(key):
+    problem, g = stiff_problem(key)
+
+    def notes(generator=g, flow=None, **how):
+        flow = jd.GradientFlow() if flow is None else flow
+        return jd.integrate(problem, flow, generator, 1e-5 * TIMES, solver="auto", **how).notes
+
+    (short,) = notes()
+    assert "Tsit5, because stability" in short
+    mlp = jd.MLP(widths=(4, 6), out=8, key=key)
+    assert "no structure" in notes(mlp)[0]
+    assert "no structure" in notes(flow=jd.ModifiedGradientFlow(0.1))[0]
+    fixed = dfx.StepTo(jnp.linspace(0.0, 1.0, 11))
+    assert "stepsize_controller" in notes(stepsize_controller=fixed)[0]
 
 
 def test_fixed_steps_stay_explicit(key):
@@ -334,6 +355,59 @@ def test_implicit_works_under_vmap(key):
     batch = jax.jit(jax.vmap(run))(scales)
     for i, scale in enumerate(scales):
         np.testing.assert_allclose(batch[i], run(scale), rtol=1e-5)
+
+
+def test_implicit_works_under_vmap_over_operators(key):
+    """Each lane has its own operator; "auto" cannot judge it there, and says so."""
+
+    def run(key, solver="implicit"):
+        A = jd.operators.Gaussian(m=4, n=6, key=key, normalized=True)
+        g = jd.TwoLayer(latent=4, width=20, out=6, key=jd.key_for(key, "g"))
+        u = jd.on_sphere(4, key=jd.key_for(key, "u"))
+        problem = jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=A(jnp.ones(6)))
+        return jd.integrate(problem, jd.GradientFlow(), g, 0.01 * TIMES, solver=solver)
+
+    keys = jax.random.split(key, 3)
+    batch = eqx.filter_jit(jax.vmap(run))(keys)
+    for i, one in enumerate(keys):
+        np.testing.assert_allclose(batch.loss[i], run(one).loss, rtol=1e-5, atol=1e-12)
+    judged = eqx.filter_jit(jax.vmap(lambda k: run(k, "auto")))(keys)
+    assert "traced" in judged.notes[0]
+    np.testing.assert_allclose(judged.loss, batch.loss, rtol=1e-2, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("generator", "alpha", "beta"), [("two-layer", 0.1, 0.0), ("two-layer-both", 0.02, 25.0)]
+)
+def test_reverse_mode_where_lanes_arrive_apart_and_steps_are_refused(key, generator, alpha, beta):
+    """A lane that has arrived takes steps of length 0, which must not poison the derivative."""
+    problem, g = stiff_problem(key, width=12, both=generator == "two-layer-both")
+
+    @jax.jit
+    def total(x):
+        def run(scale):
+            moved = eqx.tree_at(lambda p: p.y, problem, problem.y * (scale + x))
+            flow = jd.ISEHD(alpha * (1 + x), beta)
+            return jd.integrate(
+                moved,
+                flow,
+                g,
+                jnp.array([30.0]),
+                solver="implicit",
+                rtol=1e-10,
+                atol=1e-12,
+                max_steps=4096,
+            )
+
+        runs = jax.vmap(run)(jnp.array([0.5, 2.0]))
+        return jnp.sum(runs.loss), (runs.stats["num_steps"], runs.stats["num_rejected_steps"])
+
+    h = 1e-4
+    difference = (float(total(h)[0]) - float(total(-h)[0])) / (2 * h)
+    slope, (steps, rejected) = jax.grad(total, has_aux=True)(0.0)
+    assert int(steps[0]) != int(steps[1])
+    assert int(rejected.min()) > 0
+    assert float(slope) == pytest.approx(difference, rel=1e-4)
 
 
 def test_reverse_mode_through_the_implicit_solver(key):
@@ -390,6 +464,24 @@ def test_single_precision(key):
     exact = [0.5 * np.sum((np.exp(-sigma * float(t)) * r0) ** 2) for t in ts]
     assert run.loss.dtype == jnp.float32
     np.testing.assert_allclose(run.loss, exact, rtol=5e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("inertial", [False, True])
+def test_single_precision_with_both_layers(key, inertial):
+    """The same problem in both precisions, to the tolerance of the coarser."""
+    problem, g = stiff_problem(key, width=20, both=True)
+    flow = jd.ISEHD(0.1, 5.0) if inertial else jd.GradientFlow()
+
+    def narrow(tree):
+        return jax.tree.map(lambda x: x.astype(jnp.float32) if eqx.is_array(x) else x, tree)
+
+    A = jd.operators.Dense(narrow(problem.operator.matrix()))
+    single = jd.Problem(u=narrow(problem.u), operator=A, loss=problem.loss, y=narrow(problem.y))
+    wide = jd.integrate(problem, flow, g, TIMES, solver="implicit")
+    run = jd.integrate(single, flow, narrow(g), TIMES, solver="implicit")
+    assert run.loss.dtype == jnp.float32
+    assert bool(run.result == jd.RESULTS.completed)
+    np.testing.assert_allclose(run.loss, wide.loss, rtol=1e-2, atol=1e-5 * float(wide.loss[0]))
 
 
 def test_weights_that_are_not_finite_are_a_result_and_not_an_exception(key):

@@ -139,6 +139,13 @@ CASES = [
     Case("log-cosh", L.LogCosh(), REAL, around, lambda v, y: np.sum(np.log(np.cosh(v - y)))),
     Case("huber", L.Huber(0.7), REAL, around, lambda v, y: np.sum(special.huber(0.7, v - y))),
     Case(
+        "smooth-l1",
+        L.SmoothL1(0.7),
+        REAL,
+        around,
+        lambda v, y: np.sum(special.huber(0.7, v - y)) / 0.7,
+    ),
+    Case(
         "kullback-leibler",
         L.KullbackLeibler(),
         COUNTS,
