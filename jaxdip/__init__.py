@@ -5,13 +5,18 @@ Observe y = F(x̄) + ε, fit x = g(u, θ) by driving θ with a dynamics on L_y(F
 
 import importlib
 
+from jaxdip import analysis as analysis
 from jaxdip import generators as generators
 from jaxdip import losses as losses
 from jaxdip import noise as noise
 from jaxdip import operators as operators
+from jaxdip import theory as theory
+from jaxdip._evidence import Quantity as Quantity
 from jaxdip._random import key_for as key_for
 from jaxdip._result import RESULTS as RESULTS
 from jaxdip._result import Solution as Solution
+from jaxdip.analysis import Spectrum as Spectrum
+from jaxdip.analysis import spectrum as spectrum
 from jaxdip.dynamics import IGAHD as IGAHD
 from jaxdip.dynamics import ISEHD as ISEHD
 from jaxdip.dynamics import AbstractMotionObservable as AbstractMotionObservable

@@ -78,7 +78,8 @@ def integrate(
             generators and flows it is `Kvaerno5` with Newton and GMRES. "auto", also None,
             compares the fastest rate at the start times the horizon with the cost of a step and
             takes the cheaper (`Tsit5` where the generator has no such structure, values are traced
-            by jit, vmap or grad, or with a `stepsize_controller`). Or any diffrax solver.
+            by jit, vmap or grad, or with a `stepsize_controller`); asked for by name, it always
+            says why in `notes`. Or any diffrax solver.
         rtol: relative tolerance of a step; by default 1e-6 in float64, 1e-4 in float32.
         atol: absolute tolerance of a step; by default 1e-9 in float64, 1e-6 in float32.
         stepsize_controller: a diffrax controller instead of the one made from rtol and atol.

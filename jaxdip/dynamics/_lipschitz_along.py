@@ -2,10 +2,11 @@
 
 import jax.numpy as jnp
 
+from jaxdip._evidence import Quantity
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._iterate import iterate
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lipschitz, Problem
+from jaxdip.problem import Problem
 from jaxdip.problem.observables import HessianNorm
 
 
@@ -16,7 +17,7 @@ def lipschitz_along(
     steps: int,
     *,
     every: int | None = None,
-) -> Lipschitz:
+) -> Quantity:
     """The largest ‖∇²f‖ over the points that a run visits, at every record.
 
     Between the records, and for the segments between the points, it proves nothing: it is an
@@ -38,7 +39,7 @@ def lipschitz_along(
     rows = run.observed["hessian"]
     largest = jnp.max(jnp.where(jnp.isfinite(rows), rows, 0))
     count = rows.shape[0]
-    return Lipschitz(
+    return Quantity(
         largest,
         f"the largest norm of the Hessian at {count} points of a run, by power iteration",
         "estimate from below",

@@ -5,10 +5,11 @@ import math
 
 import equinox as eqx
 
+from jaxdip._evidence import Quantity
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import Lipschitz, Problem, gradient_lipschitz, jacobian_sigma_min
+from jaxdip.problem import Problem, gradient_lipschitz, jacobian_sigma_min
 
 
 class Scales:
@@ -19,7 +20,7 @@ class Scales:
         self._at = (problem, generator)
 
     @functools.cached_property
-    def lipschitz(self) -> Lipschitz:
+    def lipschitz(self) -> Quantity:
         """L, the Lipschitz constant of ∇f, with what it rests on."""
         L = _lipschitz(*self._at)
         if is_concrete(L.value) and not float(L.value) > 0:

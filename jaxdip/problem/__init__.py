@@ -1,7 +1,6 @@
 """The inverse problem, its data, its exact reduction, and what can be observed of a run."""
 
 from jaxdip.problem import observables as observables
-from jaxdip.problem._curvature import Lipschitz as Lipschitz
 from jaxdip.problem._curvature import dense_jacobian as dense_jacobian
 from jaxdip.problem._curvature import gradient_lipschitz as gradient_lipschitz
 from jaxdip.problem._curvature import jacobian_sigma_min as jacobian_sigma_min

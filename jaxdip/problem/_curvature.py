@@ -1,11 +1,11 @@
 """Two numbers that set the scales of time: L, the Lipschitz constant of ∇f, and μ."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxdip._evidence import Quantity
 from jaxdip._tree import tree_norm, tree_scale
 from jaxdip._types import Array, Float, Tree
 from jaxdip.generators import AbstractGenerator, Linear, TwoLayer
@@ -22,27 +22,7 @@ _POWER_STEPS = 200
 _LEAST_POWER_STEPS = 30
 
 
-#: How strong a number is: proven, computed exactly, or approached from the flattering side.
-Evidence = Literal["bound", "dense spectrum", "estimate from below"]
-
-
-class Lipschitz(NamedTuple):
-    """A Lipschitz constant of ∇f with what it rests on.
-
-    Attributes:
-        value: the number.
-        how: what it is, in words.
-        evidence: 'bound' where it is proven to be no less than the true constant, 'dense spectrum'
-            where it is exact up to rounding, 'estimate from below' where the true one may be
-            larger.
-    """
-
-    value: Float[Array, ""]
-    how: str
-    evidence: Evidence
-
-
-def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Quantity:
     """L, the Lipschitz constant of ∇f near the start, for the step size 1/L.
 
     For a two-layer network that trains W only, with a real linear operator (m ≤ n) and the mean
@@ -63,7 +43,7 @@ def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Lipsch
     return _local(smaller, start) if proven is None else proven
 
 
-def lipschitz_bound(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+def lipschitz_bound(problem: Problem, generator: AbstractGenerator) -> Quantity:
     """L by a proof, or not at all: the first cases of `gradient_lipschitz`.
 
     Raises:
@@ -80,7 +60,7 @@ def lipschitz_bound(problem: Problem, generator: AbstractGenerator) -> Lipschitz
     return proven
 
 
-def lipschitz_local(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+def lipschitz_local(problem: Problem, generator: AbstractGenerator) -> Quantity:
     """‖∇²f(θ)‖ at the generator's own θ, by power iteration.
 
     It is approached from below, and the Lipschitz constant on any set around θ is at least this.
@@ -88,7 +68,7 @@ def lipschitz_local(problem: Problem, generator: AbstractGenerator) -> Lipschitz
     return _local(*reduce(problem, generator)[:2])
 
 
-def kernel_norm(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
+def kernel_norm(problem: Problem, generator: AbstractGenerator) -> Quantity:
     """λ_max of the kernel at θ: L of the problem linearised there, whatever the residual.
 
     The largest eigenvalue of the Gauss-Newton matrix (J_F J_g)ᵀ ∇²L (J_F J_g), which for w‖·‖² is
@@ -103,7 +83,7 @@ def kernel_norm(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
     if isinstance(smaller.loss, MSE) and real and fits:
         largest = _gram_norm(dense_jacobian(smaller, start))
         value = 2 * jnp.asarray(smaller.loss.weight, largest.dtype) * largest
-        return Lipschitz(value, "the kernel's dense spectrum", "dense spectrum")
+        return Quantity(value, "the kernel's dense spectrum", "dense spectrum")
 
     def gauss_newton(v):
         predicted, moved = jax.jvp(f.predict, (theta,), (v,))
@@ -112,26 +92,26 @@ def kernel_norm(problem: Problem, generator: AbstractGenerator) -> Lipschitz:
         return jax.vjp(f.predict, theta)[1](curved)[0]
 
     value = _power_iteration(gauss_newton, theta)
-    return Lipschitz(value, "power iteration on the kernel", "estimate from below")
+    return Quantity(value, "power iteration on the kernel", "estimate from below")
 
 
-def _proven(smaller: Problem, start: AbstractGenerator) -> Lipschitz | None:
+def _proven(smaller: Problem, start: AbstractGenerator) -> Quantity | None:
     """L by a proof, in reduced coordinates; None where there is none."""
     if not isinstance(smaller.operator, Identity) or not isinstance(smaller.loss, MSE):
         return None
     if smaller.y.size > _LARGEST_GRAM:
         return None
     if isinstance(start, TwoLayer) and not start.both and start.activation.smooth:
-        return Lipschitz(_two_layer_bound(smaller, start), "a bound on the sublevel set", "bound")
+        return Quantity(_two_layer_bound(smaller, start), "a bound on the sublevel set", "bound")
     if isinstance(start, Linear):
         largest = _gram_norm(start.J)
         value = 2 * jnp.asarray(smaller.loss.weight, largest.dtype) * largest
-        return Lipschitz(value, "the exact constant of a linear generator", "dense spectrum")
+        return Quantity(value, "the exact constant of a linear generator", "dense spectrum")
     return None
 
 
-def _local(smaller: Problem, start: AbstractGenerator) -> Lipschitz:
-    return Lipschitz(
+def _local(smaller: Problem, start: AbstractGenerator) -> Quantity:
+    return Quantity(
         hessian_norm(smaller, start),
         "the norm of the Hessian at the start, by power iteration",
         "estimate from below",

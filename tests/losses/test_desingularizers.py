@@ -154,5 +154,6 @@ def test_refuses_parameters_outside_their_range(c, a):
 def test_every_case_is_covered():
     assert {type(case.loss).__name__ for case in CASES} == {
         "MSE", "WeightedMSE", "Mahalanobis", "Power", "Lq", "L1", "LogCosh", "Huber",
-        "KullbackLeibler", "ReverseKullbackLeibler", "CrossEntropy", "SoftmaxCrossEntropy",
+        "SmoothL1", "KullbackLeibler", "ReverseKullbackLeibler", "CrossEntropy",
+        "SoftmaxCrossEntropy",
     }  # fmt: skip
