@@ -11,6 +11,7 @@ from jaxdip import losses as losses
 from jaxdip import noise as noise
 from jaxdip import operators as operators
 from jaxdip import theory as theory
+from jaxdip._certify import certify as certify
 from jaxdip._evidence import Quantity as Quantity
 from jaxdip._random import key_for as key_for
 from jaxdip._result import RESULTS as RESULTS

@@ -12,6 +12,8 @@ from jaxdip.cli._runtime import INTERRUPTED, UsageError, configure, version_line
 #: Each command's module, class, and what it is for.
 _COMMANDS = {
     "recover": ("jaxdip.cli.recover", "Recover", "recover an image from a simulated measurement"),
+    "certify": ("jaxdip.cli.certify", "Certify", "apply the theorems, and draw bounds over runs"),
+    "spectrum": ("jaxdip.cli.spectrum", "SpectrumOf", "singular values of the Jacobian"),
     "compare": ("jaxdip.cli.compare", "Compare", "measure how a method approaches its flow"),
 }
 _DONE, _FAILED, _USAGE = 0, 1, 2

@@ -4,6 +4,8 @@ Every function takes arrays and returns a `matplotlib.figure.Figure` of its own.
 state and the user's settings are left alone.
 """
 
+from jaxdip.plot._certified import CertifiedRun as CertifiedRun
+from jaxdip.plot._certified import certified_plot as certified_plot
 from jaxdip.plot._curves import Curve as Curve
 from jaxdip.plot._curves import Panel as Panel
 from jaxdip.plot._curves import curves_plot as curves_plot

@@ -1,0 +1,216 @@
+"""What the convergence theorems stand on: how hard the loss pulls θ near the start."""
+
+from typing import Literal, get_args
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from jaxdip._evidence import Quantity
+from jaxdip._tree import tree_norm
+from jaxdip._types import Array
+from jaxdip.analysis import AbstractJacobianLipschitz, Spectrum, jacobian_lipschitz, spectrum
+from jaxdip.generators import AbstractGenerator
+from jaxdip.losses import MSE, AbstractDesingularizer, Power
+from jaxdip.operators import AbstractLinearOperator, Dense
+from jaxdip.problem import Problem, check_generator, parametrize, reduce
+from jaxdip.theory._certificate import Condition
+
+#: Whose singular values hold the loss to the parameters.
+Kind = Literal["network", "row space", "sketched"]
+
+
+class Inapplicable(Exception):
+    """Why the theorems say nothing about a problem; never leaves this package."""
+
+
+class Ground(eqx.Module):
+    """A pull μ and a radius R with ‖∇f(θ)‖ ≥ (μ/2)‖∇L_y(y(θ))‖ on the ball B(θ0, R).
+
+    Three ways to have it, with J = J_g:
+
+    - 'network', as the papers do: μ = σ_A σ_n(J(θ0)), and R the largest radius with
+      R Lip(J; B(θ0, R)) ≤ σ_n(J(θ0))/2.
+    - 'row space': with P the projector on Ran(Aᵀ) and r = rank A, σ_r(P J(θ0)) ≥ σ_n(J(θ0)) in
+      place of σ_n: it also serves where the generator cannot reach all of R^n.
+    - 'sketched': μ = σ_r(A J(θ0)) ≥ σ_A σ_r(P J), and R with R Lip(A J; B(θ0, R)) ≤ μ/2. The rate
+      is at least as good; the radius may lose a factor ‖A‖/σ_A.
+
+    Attributes:
+        kind: which of them.
+        mu: μ, in units of the data over θ.
+        radius: R, in units of θ.
+        sigma: the singular value that halves on the ball.
+        norm: ‖A J(θ0)‖.
+        loss0: L_y(y(0)).
+        gradient0: ‖∇f(θ0)‖.
+        psi: the loss's desingularizing function.
+        hypotheses: without which nothing is said.
+    """
+
+    kind: Kind = eqx.field(static=True)
+    mu: Quantity
+    radius: Quantity
+    sigma: Quantity
+    norm: Quantity
+    loss0: Quantity
+    gradient0: Quantity
+    psi: AbstractDesingularizer
+    hypotheses: tuple[Condition, ...]
+
+    def numbers(self) -> dict[str, Quantity]:
+        """For a certificate's table."""
+        return {"μ": self.mu, "R": self.radius, "L0": self.loss0}
+
+    @property
+    def psi0(self) -> Array:
+        """ψ(L0): how far the start may be from fitting, in units of the data."""
+        return self.psi.psi(self.loss0.value)
+
+
+def ground(
+    problem: Problem,
+    generator: AbstractGenerator,
+    kind: Kind = "network",
+    *,
+    lipschitz: AbstractJacobianLipschitz | None = None,
+) -> Ground:
+    """The constants of the convergence theorems at the generator's own θ.
+
+    Args:
+        problem: with a loss that has a desingularizing function.
+        generator: the network at its start.
+        kind: 'network', 'row space' or 'sketched'.
+        lipschitz: of J_g, or of F' J_g for 'sketched'; by default `jacobian_lipschitz`.
+
+    Raises:
+        ValueError: for an unknown kind.
+        Inapplicable: if there is no such ground, with the reason.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"unknown ground {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    check_generator(problem, generator)
+    A, loss = problem.operator, problem.loss
+    if not loss.smooth:
+        raise Inapplicable(f"the gradient of {type(loss).__name__} is not locally Lipschitz")
+    if not isinstance(A, AbstractLinearOperator) and (kind != "sketched" or lipschitz is None):
+        raise Inapplicable(
+            f"{type(A).__name__} is not linear: take the ground 'sketched' and give lipschitz=, a "
+            "Lipschitz bound of F' J_g"
+        )
+    try:
+        psi = loss.desingularizer(problem.y)
+        if lipschitz is None:
+            lipschitz = jacobian_lipschitz(problem, generator, observed=kind == "sketched")
+    except ValueError as error:
+        raise Inapplicable(str(error)) from error
+    found = spectrum(problem, generator, of="AJ")
+    sigma, sigma_A = _pull(problem, generator, kind, found)
+    how = {
+        "network": "σ_A σ_n(J)",
+        "row space": "σ_A σ_r(P J)",
+        "sketched": "σ_r(F' J)",
+    }[kind]
+    mu = sigma.value if sigma_A is None else sigma.value * sigma_A
+    reach = lipschitz.largest_radius(sigma.value / 2)
+    smaller, start, _ = reduce(problem, generator)
+    f, theta = parametrize(smaller, start)
+    loss0 = f(theta)
+    return Ground(
+        kind=kind,
+        mu=Quantity(mu, f"{how}; {sigma.how}", sigma.evidence),
+        radius=Quantity(reach, f"R Lip(R) <= σ/2, {lipschitz.how}", lipschitz.evidence),
+        sigma=sigma,
+        norm=found.sigma_max,
+        loss0=Quantity(loss0, "the loss at the start", "closed form"),
+        gradient0=Quantity(tree_norm(f.gradient(theta)), "‖∇f(θ0)‖", "closed form"),
+        psi=psi,
+        hypotheses=_hypotheses(problem, sigma, found, loss0, psi),
+    )
+
+
+def _pull(
+    problem: Problem, generator: AbstractGenerator, kind: Kind, found: Spectrum
+) -> tuple[Quantity, Array | None]:
+    """The singular value of the ground, less its rounding error, and σ_A where it enters."""
+    A = problem.operator
+    if kind == "network":
+        sigma = spectrum(problem, generator, of="J").sigma_min_lower
+        return sigma, jnp.asarray(_linear(A).sigma_min()).astype(sigma.value.dtype)
+    if kind == "row space":
+        rows = _row_space(problem)
+        sigma = _at_rank(spectrum(rows, generator, of="AJ"), _linear(A).rank())
+        return sigma, jnp.asarray(_linear(A).sigma_min()).astype(sigma.value.dtype)
+    if isinstance(A, AbstractLinearOperator):
+        return _at_rank(found, A.rank()), None
+    return found.sigma_min_lower, None
+
+
+def _at_rank(found: Spectrum, rank) -> Quantity:
+    """The r-th singular value, less its rounding error."""
+    if found.method == "krylov":
+        return found.sigma_min_lower
+    rank = jnp.asarray(rank)
+    index = jnp.clip(rank - 1, 0, found.values.shape[0] - 1)
+    lower = jnp.maximum(found.values[index] - found.error[index], 0)
+    reached = (rank > 0) & (rank <= found.values.shape[0])
+    return Quantity(jnp.where(reached, lower, 0), f"r-th value: {found.how}", found.evidence)
+
+
+def _row_space(problem: Problem) -> Problem:
+    """The problem that observes the row space of A by orthonormal rows."""
+    A = _linear(problem.operator)
+    _, s, rows = jnp.linalg.svd(A.matrix(), full_matrices=False)
+    live = jnp.arange(s.size) < jnp.asarray(A.rank())
+    P = Dense(rows * live[:, None].astype(rows.dtype), in_shape=A.in_structure.shape)
+    return Problem(u=problem.u, operator=P, loss=MSE(), y=jnp.zeros(s.size, rows.dtype))
+
+
+def _hypotheses(
+    problem: Problem, sigma: Quantity, found: Spectrum, loss0: Array, psi: AbstractDesingularizer
+) -> tuple[Condition, ...]:
+    zero = jnp.zeros_like(sigma.value)
+    full = Condition(
+        "σ > 0",
+        Quantity(zero, "zero", "closed form"),
+        sigma,
+        otherwise="the Jacobian is singular at the start (a dead or too narrow network)",
+    )
+    inside = Condition(
+        "L0 < r0",
+        Quantity(loss0, "the loss at the start", "closed form"),
+        Quantity(jnp.asarray(psi.radius).astype(loss0.dtype), "where ψ serves", "closed form"),
+        otherwise=f"the loss at the start is beyond where ψ serves ({psi.domain})",
+    )
+    return full, inside, _attainable(problem, found)
+
+
+def _attainable(problem: Problem, found: Spectrum) -> Condition:
+    """∇L_y must lie in the range of A, or the loss cannot fall to zero as the theorems say."""
+    A = problem.operator
+    why = "A does not map onto the data, and y is not in its range: the loss has a floor above zero"
+    if isinstance(A, AbstractLinearOperator) and isinstance(problem.loss, MSE | Power):
+        left = problem.y - A(A.pseudo_inverse(problem.y))
+        rest, size = jnp.linalg.norm(left.ravel()), jnp.linalg.norm(problem.y.ravel())
+        slack = size * float(jnp.finfo(size.dtype).eps) ** 0.75
+        return Condition(
+            "y ∈ Im A",
+            Quantity(rest, "‖y − A A⁺y‖", "dense spectrum"),
+            Quantity(slack, "rounding", "closed form"),
+            strict=False,
+            otherwise=why,
+        )
+    rows = found.shape[0]
+    rank = A.rank() if isinstance(A, AbstractLinearOperator) else found.rank_bound
+    dtype = found.values.dtype
+    return Condition(
+        "m ≤ rank A",
+        Quantity(jnp.asarray(rows, dtype), "entries of the data", "closed form"),
+        Quantity(jnp.asarray(rank).astype(dtype), "rank of A", "dense spectrum"),
+        strict=False,
+        otherwise=why,
+    )
+
+
+def _linear(operator) -> AbstractLinearOperator:
+    assert isinstance(operator, AbstractLinearOperator)
+    return operator
