@@ -16,7 +16,7 @@ import jaxdip
 ROOT = pathlib.Path(jaxdip.__file__).parent
 
 # Each room may import the rooms listed after it in its own entry, and the leaves below all.
-LEAVES = {"_types", "_random", "_tree", "_result", "_evidence"}
+LEAVES = {"_types", "_random", "_tree", "_result", "_evidence", "_numbers"}
 MAY_IMPORT = {
     "generators": set(),
     "operators": set(),

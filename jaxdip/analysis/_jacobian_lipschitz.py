@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxdip._evidence import Evidence
-from jaxdip._types import Array, Float, RealScalar
-from jaxdip.generators import AbstractGenerator, Linear, TwoLayer
-from jaxdip.operators import AbstractLinearOperator
-from jaxdip.problem import Problem, check_generator
+from jaxdip._tree import tree_axpy, tree_norm, tree_sub
+from jaxdip._types import Array, Float, Key, RealScalar
+from jaxdip.generators import MLP, AbstractGenerator, Linear, TwoLayer
+from jaxdip.losses import MSE
+from jaxdip.operators import AbstractLinearOperator, Identity
+from jaxdip.problem import Problem, check_generator, dense_jacobian, parametrize
 
-_DOUBLINGS = 2000
+_DOUBLINGS = 2200
 
 
 class AbstractJacobianLipschitz(eqx.Module):
@@ -118,6 +120,117 @@ class TwoLayerLipschitz(AbstractJacobianLipschitz):
         return 0.5 * self.factor * (first + jnp.hypot(first, 2 * mixed))
 
 
+class SequentialLipschitz(AbstractJacobianLipschitz):
+    """Of A s_L W_L φ(… φ(s_1 W_1 u)), all layers trained: a bound by composition.
+
+    On B(θ0, R) each ‖W_l‖ ≤ w_l = ‖W_l(0)‖ + R. Going forward, with h_0 = u, H_l bounds ‖h_l‖, ℓ_l
+    the Lipschitz constant of θ ↦ h_l and λ_l that of z_l = s_l W_l h_{l−1}:
+
+        λ_l = s_l (H_{l−1} + w_l ℓ_{l−1}),    ℓ_l = B₁ λ_l,    H_l = ‖h_l(0)‖ + ℓ_l R.
+
+    Going back, g_l bounds the matrix G_l = ∂x/∂z_l and γ_l its Lipschitz constant:
+
+        g_l = g_{l+1} s_{l+1} w_{l+1} B₁,    γ_l = s_{l+1} (γ_{l+1} w_{l+1} B₁ + g_{l+1} B₁
+              + g_{l+1} w_{l+1} B₂ λ_l).
+
+    The part of J for W_l is G_l ⊗ s_l h_{l−1}, so Lip(J)² ≤ Σ_l s_l² (γ_l H_{l−1} + g_l ℓ_{l−1})².
+    The bound grows quickly with depth: it is proven, not tight.
+
+    Attributes:
+        widths: ‖W_l(0)‖, one a layer.
+        features: ‖h_l(0)‖ for l = 0, …, L − 1.
+        norm: ‖A‖.
+        sup_slope: B₁.
+        lip_slope: B₂.
+        scales: s_l.
+    """
+
+    widths: tuple[Float[Array, ""], ...]
+    features: tuple[Float[Array, ""], ...]
+    norm: Float[Array, ""]
+    sup_slope: Float[Array, ""]
+    lip_slope: Float[Array, ""]
+    scales: tuple[float, ...] = eqx.field(static=True)
+    evidence: Evidence = eqx.field(static=True, default="bound")
+    how: str = eqx.field(static=True, default="bound by composition of the layers")
+
+    def __call__(self, radius: RealScalar) -> Array:
+        """The constant on B(θ0, R)."""
+        R = jnp.asarray(radius, self.norm.dtype)
+        B1, B2, s = self.sup_slope, self.lip_slope, self.scales
+        w = [width + R for width in self.widths]
+        H, ell, lam = [self.features[0]], [jnp.zeros_like(R)], []
+        for layer in range(len(w)):
+            lam.append(s[layer] * (H[layer] + w[layer] * ell[layer]))
+            if layer + 1 < len(w):
+                ell.append(B1 * lam[layer])
+                H.append(self.features[layer + 1] + ell[layer + 1] * R)
+        g, gamma = self.norm, jnp.zeros_like(R)
+        total = jnp.zeros_like(R)
+        for layer in reversed(range(len(w))):
+            total = total + (s[layer] * (gamma * H[layer] + g * ell[layer])) ** 2
+            if layer > 0:
+                up = s[layer]
+                gamma = up * (gamma * w[layer] * B1 + g * B1 + g * w[layer] * B2 * lam[layer - 1])
+                g = g * up * w[layer] * B1
+        return jnp.sqrt(total)
+
+
+def sampled_jacobian_lipschitz(
+    problem: Problem,
+    generator: AbstractGenerator,
+    *,
+    key: Key,
+    radius: RealScalar,
+    samples: int = 16,
+    observed: bool = True,
+) -> ConstantLipschitz:
+    """The largest ‖J(θ) − J(θ′)‖/‖θ − θ′‖ over random pairs in B(θ0, R): an estimate from below.
+
+    For networks without a bound. It flatters: a certificate built on it is 'estimated'.
+
+    Args:
+        problem: whose latent u and operator F enter.
+        generator: at θ0, in whose own coordinates pairs are drawn (uniform directions and radii).
+        key: the random key.
+        radius: R.
+        samples: how many pairs.
+        observed: of F' J_g, otherwise of J_g.
+
+    Raises:
+        ValueError: if the dense Jacobian is too large to store.
+    """
+    if not observed:
+        identity = Identity(problem.operator.in_structure.shape, dtype=problem.u.dtype)
+        zeros = jnp.zeros(identity.out_structure.shape, problem.u.dtype)
+        problem = Problem(u=problem.u, operator=identity, loss=MSE(), y=zeros)
+    f, theta = parametrize(problem, generator)
+
+    def drawn(key):
+        direction, length = jax.random.split(key)
+        leaves, structure = jax.tree.flatten(theta)
+        keys = jax.random.split(direction, len(leaves))
+        step = jax.tree.unflatten(
+            structure,
+            [jax.random.normal(k, p.shape, p.dtype) for k, p in zip(keys, leaves, strict=True)],
+        )
+        share = jax.random.uniform(length, (), leaves[0].dtype)
+        scale = share * jnp.asarray(radius, leaves[0].dtype) / tree_norm(step)
+        return tree_axpy(scale, step, theta)
+
+    def slope(key):
+        first, second = (drawn(k) for k in jax.random.split(key))
+        moved = tree_norm(tree_sub(first, second))
+        change = dense_jacobian(problem, f.generator(first)) - dense_jacobian(
+            problem, f.generator(second)
+        )
+        return jnp.linalg.norm(change, ord=2) / moved
+
+    value = jnp.max(jax.lax.map(slope, jax.random.split(key, samples)))
+    how = f"largest over {samples} random pairs in the ball"
+    return ConstantLipschitz(value=value, evidence="sampled", how=how)
+
+
 def jacobian_lipschitz(
     problem: Problem, generator: AbstractGenerator, *, observed: bool = False
 ) -> AbstractJacobianLipschitz:
@@ -129,8 +242,8 @@ def jacobian_lipschitz(
         observed: of A J_g, which decides about the loss alone, instead of J_g.
 
     Raises:
-        ValueError: if no bound is known: for other networks than `TwoLayer` and `Linear`, an
-            activation whose slope is not Lipschitz, or, with `observed`, a nonlinear operator.
+        ValueError: if no bound is known: for other networks than `TwoLayer`, `MLP` and `Linear`,
+            an activation whose slope is not Lipschitz, or, with `observed`, a nonlinear operator.
     """
     check_generator(problem, generator)
     A = problem.operator
@@ -141,13 +254,16 @@ def jacobian_lipschitz(
         return ConstantLipschitz(
             value=zero, evidence="closed form", how="the Jacobian of a linear network is constant"
         )
-    if not isinstance(generator, TwoLayer):
+    if not isinstance(generator, TwoLayer | MLP):
         raise ValueError(
-            f"no Lipschitz bound of the Jacobian is known for {type(generator).__name__}"
+            f"no Lipschitz bound of the Jacobian is known for {type(generator).__name__}; an "
+            "estimate is sampled_jacobian_lipschitz"
         )
     phi = generator.activation
     if not phi.smooth:
         raise ValueError(f"the slope of the activation {phi.name!r} is not Lipschitz")
+    if isinstance(generator, MLP):
+        return _sequential(problem, generator, observed)
     V = generator.V
     norm = jnp.ones((), V.dtype)
     if observed:
@@ -163,4 +279,26 @@ def jacobian_lipschitz(
         lip_slope=jnp.asarray(phi.lip_slope, V.dtype),
         factor=jnp.asarray(generator.factor, V.dtype),
         both=generator.both,
+    )
+
+
+def _sequential(problem: Problem, generator: MLP, observed: bool) -> SequentialLipschitz:
+    features, h = [], problem.u
+    highest = jax.lax.Precision.HIGHEST
+    for W, scale in zip(generator.weights, generator.scales, strict=True):
+        features.append(jnp.linalg.norm(h))
+        h = generator.activation(scale * jnp.matmul(W, h, precision=highest))
+    dtype = features[0].dtype
+    A, phi = problem.operator, generator.activation
+    norm = jnp.ones((), dtype)
+    if observed:
+        assert isinstance(A, AbstractLinearOperator)
+        norm = jnp.asarray(A.norm()).astype(dtype)
+    return SequentialLipschitz(
+        widths=tuple(jnp.linalg.norm(W, ord=2) for W in generator.weights),
+        features=tuple(features),
+        norm=norm,
+        sup_slope=jnp.asarray(phi.sup_slope, dtype),
+        lip_slope=jnp.asarray(phi.lip_slope, dtype),
+        scales=generator.scales,
     )

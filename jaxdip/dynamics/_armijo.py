@@ -7,6 +7,7 @@ from jaxdip._tree import tree_axpy, tree_dot
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._backtracking import check_numbers, frozen, reductions, slack
 from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._clock import start_clock
 from jaxdip.dynamics._constant_step import InverseL
 from jaxdip.dynamics._modes import Factor
 from jaxdip.dynamics._scales import Scales
@@ -96,11 +97,11 @@ class Armijo(AbstractStepSize):
     def init(self) -> Tree:
         """The next trial and t."""
         initial = self._initial()
-        return initial, jnp.zeros_like(initial)
+        return initial, start_clock(initial)
 
     def choose(self, f: Parameters, theta: Tree, gradient: Tree, state: Tree) -> tuple[Array, Tree]:
         """The first trial that passes."""
-        trial, t = state
+        trial, clock = state
         objective, start, g = frozen((f, theta, gradient))
         here, square = objective(start), tree_dot(g, g)
         dtype = here.dtype
@@ -116,7 +117,7 @@ class Armijo(AbstractStepSize):
         gamma = trial * self.shrink ** count.astype(self.shrink.dtype)
         # At a critical point every step passes: do not let γ run away.
         grown = jnp.where(square > 0, gamma * self.growth, gamma)
-        return gamma, (grown, t + gamma)
+        return gamma, (grown, clock.after(gamma))
 
     def time(self, step: Int[Array, ""], state: Tree = None) -> Array:
         """Σ γ, as accumulated."""
@@ -124,7 +125,7 @@ class Armijo(AbstractStepSize):
             raise ValueError(
                 "the time of a backtracking method is known only from a run: read Solution.ts"
             )
-        return state[1]
+        return state[1].t
 
     def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         """Refused: γ depends on f."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Tree
-from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._checks import count, number
 
 #: A decrease below this many units of rounding of f cannot be seen, so it is not asked for.
 _ROUNDING = 8.0
@@ -28,16 +28,14 @@ def check_numbers(decrease, shrink, growth, most) -> Numbers:
     """The numbers as arrays, in range where that can be seen.
 
     Raises:
-        ValueError: unless 0 < decrease < 1, 0 < shrink < 1, growth ≥ 1 and most ≥ 1.
+        TypeError, ValueError: unless 0 < decrease < 1, 0 < shrink < 1, growth ≥ 1 and most ≥ 1.
     """
     c = _between("decrease", decrease)
     rho = _between("shrink", shrink)
     grow = number("growth", growth, positive=True)
     assert grow is not None
     _require("growth", grow, lambda x: x >= 1, "at least 1")
-    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise ValueError(f"most is a whole number of reductions, at least 1, got {most!r}")
-    return Numbers(c, rho, grow, most)
+    return Numbers(c, rho, grow, count("most", most, 1))
 
 
 def _between(name: str, value) -> Array:

@@ -1,6 +1,5 @@
 """Where a discrete run stands: kept in memory or in a file, and gone on from to the last bit."""
 
-import hashlib
 import json
 import os
 import zipfile
@@ -15,10 +14,11 @@ import numpy as np
 
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Int, Tree
+from jaxdip.dynamics._fingerprint import differing
 
-_FORMAT = "jaxdip checkpoint 1"
-#: Entries of an array that a fingerprint looks at: evenly spaced, so that it costs next to nothing.
-_SAMPLE = 4096
+_FORMAT = "jaxdip checkpoint 2"
+#: How the parts of a fingerprint that are events begin.
+_EVENT = "event "
 
 
 class Checkpoint(eqx.Module):
@@ -29,8 +29,8 @@ class Checkpoint(eqx.Module):
         theta: θ, in the coordinates of the run.
         memory: what the method remembers.
         hits: the time at which each event first happened; inf where it has not.
-        fingerprint: of the problem, the generator and the method that it belongs to; empty if the
-            run was traced by jit or vmap.
+        fingerprint: of the problem, the generator, the method and the events that it belongs to;
+            empty if the run was traced by jit or vmap.
     """
 
     step: Int[Array, ""]
@@ -86,17 +86,33 @@ def load_checkpoint(path: str | os.PathLike, like: Checkpoint) -> Checkpoint:
             raise ValueError(f"{path} is not a jaxdip checkpoint: it is not a NumPy archive")
         with np.load(path, allow_pickle=False) as archive:
             header = json.loads(str(archive["header"]))
-            if header.get("format") != _FORMAT:
-                raise ValueError(f"{path} is not a checkpoint of this version ({_FORMAT})")
-            arrays = [archive[f"leaf{i}"] for i in range(len(header["leaves"]))]
+            held, mark = _held(path, header)
+            arrays = [archive[f"leaf{i}"] for i in range(len(held))]
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError) as error:
         raise ValueError(f"{path} is not a jaxdip checkpoint: {error}") from error
     wanted = _named_leaves(like)
-    if list(wanted) != header["leaves"]:
-        raise ValueError(_other_run(f"it holds {header['leaves']}, the run has {list(wanted)}"))
+    if list(wanted) != held:
+        raise ValueError(_other_run(f"it holds {held}, the run has {list(wanted)}"))
     leaves = [_as_jax(x, leaf) for x, leaf in zip(arrays, wanted.values(), strict=True)]
     read: Any = jax.tree.unflatten(jax.tree.structure(like), leaves)
-    return Checkpoint(read.step, read.theta, read.memory, read.hits, header["fingerprint"])
+    return Checkpoint(read.step, read.theta, read.memory, read.hits, mark)
+
+
+def _held(path: Path, header: Any) -> tuple[list[str], str]:
+    """The names of the leaves, and the fingerprint, that a header tells of."""
+    if not isinstance(header, dict):
+        raise ValueError(
+            f"{path} is not a jaxdip checkpoint: its header is a {type(header).__name__}"
+        )
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"{path} is not a checkpoint of this version ({_FORMAT})")
+    return list(header["leaves"]), str(header["fingerprint"])
+
+
+def event_parts(until: dict[str, Any], mark: dict[str, Any]) -> dict[str, Any]:
+    """The events as parts of a fingerprint."""
+    ending = {f"{_EVENT}until[{name!r}]": event for name, event in until.items()}
+    return ending | {f"{_EVENT}mark[{name!r}]": event for name, event in mark.items()}
 
 
 def check_resumable(given: Checkpoint, start: Checkpoint, steps: int) -> None:
@@ -125,8 +141,7 @@ def check_resumable(given: Checkpoint, start: Checkpoint, steps: int) -> None:
             f"the checkpoint knows the events {sorted(given.hits)}, the run has "
             f"{sorted(start.hits)}; give the same until and mark"
         )
-    if given.fingerprint and start.fingerprint and given.fingerprint != start.fingerprint:
-        raise ValueError(_other_run("its problem, its generator or its method differ in numbers"))
+    _check_same(differing(given.fingerprint, start.fingerprint))
     if is_concrete(given.step) and int(given.step) >= steps:
         raise ValueError(
             f"the checkpoint has taken {int(given.step)} steps, and steps={steps} counts from the "
@@ -134,17 +149,20 @@ def check_resumable(given: Checkpoint, start: Checkpoint, steps: int) -> None:
         )
 
 
-def fingerprint(*trees: Tree) -> str:
-    """A digest of evenly spaced entries of every array; empty while JAX traces."""
-    arrays = eqx.filter(trees, eqx.is_array)
-    if not is_concrete(arrays):
-        return ""
-    digest = hashlib.blake2b(digest_size=16)
-    for leaf in jax.tree.leaves(arrays):
-        x = _as_numpy(leaf)
-        digest.update(f"{x.dtype}{x.shape}".encode())
-        digest.update(np.ascontiguousarray(x.ravel()[:: max(1, x.size // _SAMPLE)]).tobytes())
-    return digest.hexdigest()
+def _check_same(different: list[str]) -> None:
+    """Says which parts of a run are not those of the checkpoint."""
+    runs = [name for name in different if not name.startswith(_EVENT)]
+    if runs:
+        raise ValueError(
+            _other_run(f"these differ in numbers, settings or code: {', '.join(runs)}")
+        )
+    events = [name.removeprefix(_EVENT) for name in different]
+    if events:
+        raise ValueError(
+            f"the checkpoint was made with other numbers or rules for {', '.join(events)}, and "
+            "what happened under those cannot be undone; give the same until, mark and tolerance, "
+            "or leave resume out to start anew"
+        )
 
 
 def _other_run(difference: str) -> str:

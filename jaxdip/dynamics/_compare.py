@@ -1,7 +1,6 @@
 """A discrete method beside the flow it follows: how far apart they are, and with which order."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import diffrax as dfx
 import equinox as eqx
@@ -12,12 +11,13 @@ import numpy as np
 from jaxdip._result import RESULTS, Solution
 from jaxdip._tree import is_concrete, tree_dtype
 from jaxdip._types import Array, Float, RealScalar, Tree
-from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._checks import count, number
 from jaxdip.dynamics._comparison import Comparison
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._lockstep import Lanes, Lockstep, Rows, Track, run_lockstep
 from jaxdip.dynamics._moment import AbstractMotionObservable
+from jaxdip.dynamics._pairs import FlowFor, check_halving, check_pair, flow_at, no_pair
 from jaxdip.dynamics._path_length import with_path_length
 from jaxdip.dynamics._recorder import Observe, Recorder, split_observables
 from jaxdip.dynamics._run import blank, raise_if_failed, start
@@ -25,9 +25,6 @@ from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Lift, Parameters, Problem, check_generator
 from jaxdip.problem.observables import AbstractObservable, Prediction, Signal
-
-#: A flow, or a function that gives the flow for each time step h (a modified flow).
-FlowFor = AbstractFlow | Callable[[Array], AbstractFlow]
 
 #: Tolerances of the flow's solve, far below the gaps to be measured: (relative, absolute).
 _TOLERANCES = {"float64": (1e-10, 1e-12), "float32": (1e-5, 1e-7)}
@@ -44,7 +41,7 @@ def compare(
     every: int | None = None,
     halvings: int = 0,
     observe: Observe | None = None,
-    solver: dfx.AbstractSolver | None = None,
+    solver: dfx.AbstractSolver | Literal["auto", "explicit"] | None = None,
     rtol: RealScalar | None = None,
     atol: RealScalar | None = None,
     throw: bool = False,
@@ -66,24 +63,31 @@ def compare(
         generator: the network at its start.
         steps: how many steps of the method, at least 1.
         every: steps between records; by default a hundredth of `steps`.
-        halvings: how often the step is halved.
+        halvings: how often the step is halved; not for `Optax`, whose time step is a label, nor
+            for random batches, whose paths differ by order √h (see `weak_gap`).
         observe: more observables, compared too, and functions of the motion (`Energy`,
             `PathLength`), recorded along both and not compared.
-        solver: a diffrax solver for the flow; by default `Tsit5` (the method itself is explicit,
-            so the flow is no stiffer than its step size allows).
+        solver: a diffrax solver for the flow; by default, and as "explicit" or "auto", `Tsit5` (the
+            method itself is explicit, so the flow is no stiffer than its step size allows).
         rtol: relative tolerance of the flow's solve; by default 1e-10, in float32 1e-5.
         atol: absolute tolerance; by default 1e-12, in float32 1e-7.
         throw: raise if a run fails, instead of saying so in the `result` of either.
 
     Returns:
-        Both trajectories and their gaps, at the records that both reached.
+        Both trajectories and their gaps, at the records that both reached; `notes` says where the
+            method is known not to tend to the flow.
 
     Raises:
         TypeError, ValueError: if an argument is wrong.
         RuntimeError: if a run fails and `throw` is set.
     """
-    every = _check(flow, descent, steps, every, halvings)
+    check_pair("compare", flow, descent)
+    steps, halvings = count("steps", steps, 1), count("halvings", halvings, 0)
+    every = _check_every(every, steps)
+    solver = _explicit(solver)
     check_generator(problem, generator)
+    if halvings:
+        check_halving(descent, problem)
     observables, motions = _split(observe)
     flows, methods, notes = _resolve(Scales(problem, generator), flow, descent, steps, halvings)
     if motions:
@@ -98,7 +102,7 @@ def compare(
         methods=Lanes(methods),
         refinement=2 ** jnp.arange(halvings + 1, dtype=jnp.int32),
         counts=jnp.asarray(np.diff(np.append(np.arange(0, steps, every), steps)), jnp.int32),
-        solver=dfx.Tsit5() if solver is None else solver,
+        solver=solver,
         rtol=_tolerance("rtol", rtol, default[0]),
         atol=_tolerance("atol", atol, default[1]),
         max_steps=_MAX_STEPS,
@@ -110,25 +114,30 @@ def compare(
     return comparison
 
 
-def _check(flow, descent, steps, every, halvings) -> int:
-    if isinstance(flow, AbstractDescent) or not (isinstance(flow, AbstractFlow) or callable(flow)):
-        raise TypeError(
-            f"compare takes the flow first, got {type(flow).__name__}; a flow is GradientFlow(), "
-            "ISEHD(...), or a function from h to a flow"
-        )
-    if not isinstance(descent, AbstractDescent):
-        raise TypeError(
-            f"compare takes a discrete dynamics after the flow, got {type(descent).__name__}; for "
-            "example GradientDescent()"
-        )
-    for name, count, least in (("steps", steps, 1), ("halvings", halvings, 0)):
-        if not isinstance(count, int) or isinstance(count, bool) or count < least:
-            raise ValueError(f"{name} is a whole number, at least {least}, got {count!r}")
+def _check_every(every: int | None, steps: int) -> int:
     if every is None:
         return max(1, steps // 100)
-    if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every <= steps:
+    between = count("every", every, 1)
+    if between > steps:
         raise ValueError(f"every is a whole number from 1 to steps={steps}, got {every!r}")
-    return every
+    return between
+
+
+def _explicit(solver: Any) -> dfx.AbstractSolver:
+    if solver is None or (isinstance(solver, str) and solver in ("auto", "explicit")):
+        return dfx.Tsit5()
+    if isinstance(solver, str):
+        raise ValueError(
+            f"compare solves the flow explicitly or by a diffrax solver, got solver={solver!r}; "
+            'leave it out, or pass one such as diffrax.Kvaerno5(), or use integrate(solver="'
+            'implicit") and gap'
+        )
+    if not isinstance(solver, dfx.AbstractSolver):
+        raise TypeError(
+            f"solver is a diffrax solver, got {solver!r}; for example diffrax.Dopri8() (an object, "
+            "not the class)"
+        )
+    return solver
 
 
 def _split(observe) -> tuple[dict[str, AbstractObservable], dict[str, AbstractMotionObservable]]:
@@ -150,10 +159,10 @@ def _resolve(
         time_steps = [h * 0.5**j for j in range(halvings + 1)]
     # The first method stays as it is given, to the last bit.
     methods = (descent, *(descent.with_time_step(h) for h in time_steps[1:]))
-    given = [flow] if isinstance(flow, AbstractFlow) else [flow(h) for h in time_steps]
+    given = [flow] if isinstance(flow, AbstractFlow) else [flow_at(flow, h) for h in time_steps]
     flows, chosen = zip(*(one.resolve(scales) for one in given), strict=True)
     notes += tuple(note for note in chosen[0] if note not in notes)
-    return flows, methods, notes + _differing(flows[0], descent)
+    return flows, methods, notes + no_pair(flows[0], descent) + _differing(flows[0], descent)
 
 
 def _constant_time_step(descent: AbstractDescent, steps: int) -> Array:

@@ -44,8 +44,20 @@ class Row(NamedTuple):
     observed: dict[str, Array]
 
 
-#: Equal stretches between records: (steps in each, how many), or the record steps themselves.
-Stretches = tuple[tuple[int, int], ...] | Int[Array, " R"]
+class Uneven(eqx.Module):
+    """Stretches of different lengths.
+
+    Attributes:
+        ends: the steps of the records, shape (R,).
+        bits: of the longest stretch, written in binary.
+    """
+
+    ends: Int[Array, " R"]
+    bits: int = eqx.field(static=True)
+
+
+#: Equal stretches between records, (steps in each, how many), or uneven ones.
+Stretches = tuple[tuple[int, int], ...] | Uneven
 
 
 @eqx.filter_jit
@@ -79,9 +91,9 @@ def run_whole(loop: Loop, state: State, stretches: Stretches) -> tuple[State, Ro
 
         def up_to(state, end):
             # A length that is data: all stretches share one program.
-            return _advance(loop, state, end - state.step)
+            return _advance(loop, state, end - state.step, stretches.bits)
 
-        state, part = jax.lax.scan(up_to, state, stretches)
+        state, part = jax.lax.scan(jax.checkpoint(up_to), state, stretches.ends)
         rows.append(part)
     return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows)
 
@@ -117,11 +129,13 @@ def _begin(loop: Loop, state: State) -> tuple[State, Row]:
     return _record(loop, seen, seen)
 
 
-def _advance(loop: Loop, state: State, length: int | Array) -> tuple[State, Row]:
+def _advance(
+    loop: Loop, state: State, length: int | Array, bits: int | None = None
+) -> tuple[State, Row]:
     """`length` steps and one record; nothing at all once the run has ended."""
 
     def run(state):
-        return _record(loop, _steps(loop, state, length), state)
+        return _record(loop, _steps(loop, state, length, bits), state)
 
     def rest(state):
         t, observed = jax.eval_shape(run, state)[1]
@@ -134,15 +148,34 @@ _jit_begin = eqx.filter_jit(_begin)
 _jit_advance = eqx.filter_jit(_advance)
 
 
-def _steps(loop: Loop, state: State, length: int | Array) -> State:
+def _steps(loop: Loop, state: State, length: int | Array, bits: int | None) -> State:
     if loop.recorder.events:
         return _steps_until(loop, state, length)
+    if bits is not None:
+        return _steps_by_bits(loop, state, length, bits)
 
     def body(_, carry):
         return loop.descent.step(loop.recorder.f, *carry)
 
     # With a static length this is a scan, which reverse mode can go back through.
     theta, memory = jax.lax.fori_loop(0, length, body, (state.theta, state.memory))
+    return State(state.step + length, theta, memory, state.hits, state.result)
+
+
+def _steps_by_bits(loop: Loop, state: State, length: int | Array, bits: int) -> State:
+    """Steps in stretches of powers of two: static lengths, which reverse mode goes back through."""
+
+    def by(power):
+        def body(_, carry):
+            return loop.descent.step(loop.recorder.f, *carry)
+
+        return lambda carry: jax.lax.fori_loop(0, power, body, carry)
+
+    carry = (state.theta, state.memory)
+    for bit in range(bits):
+        wanted = (length >> bit) & 1 == 1
+        carry = jax.lax.cond(wanted, by(2**bit), lambda carry: carry, carry)
+    theta, memory = carry
     return State(state.step + length, theta, memory, state.hits, state.result)
 
 

@@ -19,7 +19,7 @@ class Energy(AbstractMotionObservable):
     - `GradientFlow`: f, with ḟ = −‖∇f‖². `GradientDescent`: f, which decreases if γ < 2/L.
     - `ModifiedGradientFlow`: f + (γ/4)‖∇f‖², whose gradient flow it is.
     - `ISEHD` with αβ < 1: E = (1 − αβ)f + ½‖v‖², v = θ̇ + β∇f, with
-      Ė = −(1 − αβ)β‖∇f‖² − α‖v‖².
+      Ė = −(1 − αβ)β‖∇f‖² − α‖v‖²; with αβ ≥ 1 it is NaN.
     - `IGAHD` with the gradient at θ_ℓ: V = f + ((a + bL)/(2s))‖θ_ℓ − θ_{ℓ−1}‖² with a = 1 − α√s ≥ 0
       and b = β√s. Where ∇f is L-Lipschitz,
 
@@ -60,7 +60,9 @@ class Energy(AbstractMotionObservable):
             return f + 0.25 * numbers["step_size"] * tree_dot(g, g)
         if isinstance(dynamics, ISEHD):
             v = moment.state[1]
-            return (1 - numbers["alpha"] * numbers["beta"]) * f + 0.5 * tree_dot(v, v)
+            rest = 1 - numbers["alpha"] * numbers["beta"]
+            # With αβ ≥ 1 it bounds nothing: it need neither be positive nor hold f.
+            return jnp.where(rest > 0, rest, jnp.nan) * f + 0.5 * tree_dot(v, v)
         if isinstance(dynamics, IGAHD) and dynamics.gradient_at == "theta":
             return f + self._inertia(numbers) * moment.stride**2
         raise TypeError(

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
-
 from jaxdip._tree import tree_scale
 from jaxdip._types import Array, Tree
 from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._flow import AbstractFlow
+from jaxdip.dynamics._modes import decay
 from jaxdip.dynamics._scales import Scales
 
 
@@ -35,11 +34,11 @@ class GradientFlow(AbstractFlow, AbstractClosedForm):
 
     def mode(self, eigenvalue: Array, t: Array) -> Array:
         """e^{−λt}."""
-        return jnp.exp(-eigenvalue * t)
+        return decay(eigenvalue, t).left
 
     def fitted(self, eigenvalue: Array, at: Array) -> Array:
         """1 − e^{−λt}."""
-        return -jnp.expm1(-eigenvalue * at)
+        return decay(eigenvalue, at).gone
 
     def parameters(self, state: Tree) -> Tree:
         """The state itself."""

@@ -9,6 +9,7 @@ from jaxdip._tree import tree_axpy, tree_dot, tree_scale, tree_sub
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
 from jaxdip.dynamics._backtracking import check_numbers, frozen, reductions, slack
 from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._clock import start_clock
 from jaxdip.dynamics._constant_step import InverseL
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._igahd_forward import IGAHDForward
@@ -117,11 +118,11 @@ class IGAHDBacktracking(AbstractDescent):
     def init(self, f: Parameters, theta: Tree) -> Tree:
         """v_0 = 0, ∇f(θ_{−1}) = ∇f(θ_0), h_{−1}, the next trial and t."""
         h = jnp.sqrt(known(self.s, self.alpha, self.beta)[0])
-        return tree_scale(0.0, theta), f.gradient(theta), h, h, jnp.zeros_like(h)
+        return tree_scale(0.0, theta), f.gradient(theta), h, h, start_clock(h)
 
     def step(self, f: Parameters, theta: Tree, state: Tree) -> tuple[Tree, Tree]:
         """θ_{ℓ+1}, and what to remember of it."""
-        v, before, last, trial, t = state
+        v, before, last, trial, clock = state
         g = f.gradient(theta)
         _, alpha, beta = known(self.s, self.alpha, self.beta)
         push = tree_axpy(beta / last, tree_sub(g, before), g)
@@ -148,7 +149,7 @@ class IGAHDBacktracking(AbstractDescent):
         h = trial * self.shrink ** count.astype(self.shrink.dtype)
         theta, v = moved(theta, v, push, h, alpha)
         grown = jnp.where(tree_dot(v, v) > 0, h * self.growth, h)
-        return theta, (v, g, h, grown, t + h)
+        return theta, (v, g, h, grown, clock.after(h))
 
     def time(self, step: Int[Array, ""], state: Tree = None) -> Array:
         """Σ h, as accumulated."""
@@ -156,7 +157,7 @@ class IGAHDBacktracking(AbstractDescent):
             raise ValueError(
                 "the time of a backtracking method is known only from a run: read Solution.ts"
             )
-        return state[-1]
+        return state[-1].t
 
     def mode(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Array:
         """Refused: √s depends on f."""

@@ -8,13 +8,20 @@ import numpy as np
 from jaxdip._result import Solution
 from jaxdip._tree import is_concrete, tree_dtype
 from jaxdip._types import Array, Float, RealScalar, Tree
-from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._checks import count, number
 from jaxdip.dynamics._event import Events
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._flow_solve import Solve, solve_watched, solve_whole
 from jaxdip.dynamics._path_length import with_path_length
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
-from jaxdip.dynamics._run import Watch, raise_if_failed, start, trim
+from jaxdip.dynamics._run import (
+    Watch,
+    check_watch,
+    check_watchable,
+    raise_if_failed,
+    start,
+    trim,
+)
 from jaxdip.dynamics._scales import Scales
 from jaxdip.dynamics._solver_choice import Chosen, SolverChoice, check_solver, choose_solver
 from jaxdip.generators import AbstractGenerator
@@ -69,7 +76,7 @@ def integrate(
         ts: times of the records, shape (T,), increasing, the first at least 0; the solve always
             begins at t = 0.
         observe: observables to record by name, functions of (problem, generator), or of the motion
-            (`Energy`, `PathLength`); the loss is always recorded.
+            (`Energy`, `PathLength`; not with an implicit solver); the loss is always recorded.
         reduce: run in reduced coordinates (exact; see `reduce`).
         solver: "explicit" is diffrax's `Tsit5`, of order 5. "implicit", for stiff flows, is the
             Rosenbrock method Rodas5P, also of order 5; for `TwoLayer` and `Linear` generators
@@ -110,6 +117,12 @@ def integrate(
     check_generator(problem, generator)
     ts = _check_times(ts)
     check_solver(solver)
+    check_watch(watch)
+    _check_diffrax("stepsize_controller", stepsize_controller, dfx.AbstractStepSizeController)
+    _check_diffrax("adjoint", adjoint, dfx.AbstractAdjoint)
+    if max_steps is None:
+        max_steps = _MAX_DENSE_STEPS if dense else _MAX_STEPS
+    max_steps = count("max_steps", max_steps, 1)
     if stepsize_controller is not None and (rtol is not None or atol is not None):
         raise ValueError("give rtol and atol, or a stepsize_controller, not both")
     if dense and watch is not None:
@@ -121,7 +134,16 @@ def integrate(
     default = DEFAULT_TOLERANCES.get(str(tree_dtype(theta)), DEFAULT_TOLERANCES["float32"])
     ts = ts.astype(tree_dtype(theta))
     rtol = _tolerance("rtol", rtol, default[0])
-    if motions and solver in (None, "auto"):
+    atol = _tolerance("atol", atol, default[1])
+    if is_concrete(rtol, atol) and float(rtol) == 0 and float(atol) == 0:
+        raise ValueError("rtol and atol are both 0, which no step can meet; give one of them")
+    if motions and isinstance(solver, str) and solver == "implicit":
+        raise ValueError(
+            "functions of the motion need the path length, whose Jacobian is singular where the "
+            'motion is at rest, so no implicit solver carries it; take solver="explicit", or '
+            "record them in a run of their own"
+        )
+    if motions and (solver is None or (isinstance(solver, str) and solver == "auto")):
         chosen = _CARRIES_LENGTH
     else:
         own = stepsize_controller is not None
@@ -131,15 +153,16 @@ def integrate(
         flow=with_path_length(flow) if motions else flow,
         solver=chosen.solver,
         rtol=rtol,
-        atol=_tolerance("atol", atol, default[1]),
+        atol=atol,
         controller=stepsize_controller,
         adjoint=dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
-        max_steps=max_steps or (_MAX_DENSE_STEPS if dense else _MAX_STEPS),
+        max_steps=max_steps,
         dense=dense,
     )
     if watch is None:
         solved = solve_whole(setting, theta, ts)
     else:
+        check_watchable((theta, ts))
         solved = solve_watched(setting, theta, ts, watch)
     ts, observed = trim(solved.ts, solved.observed)
     solution = Solution(
@@ -159,6 +182,8 @@ def integrate(
 
 def _check_times(ts) -> Array:
     ts = jnp.asarray(ts)
+    if jnp.issubdtype(ts.dtype, jnp.complexfloating):
+        raise TypeError(f"ts holds real times, got {ts.dtype}; take their real part")
     if ts.ndim != 1 or ts.shape[0] == 0:
         raise ValueError(f"ts is a vector of at least one time, got shape {ts.shape}")
     if not jnp.issubdtype(ts.dtype, jnp.floating):
@@ -171,6 +196,14 @@ def _check_times(ts) -> Array:
         if times[-1] == 0:
             raise ValueError("ts ends at 0: there is nothing to integrate")
     return ts
+
+
+def _check_diffrax(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(
+            f"{name} is a diffrax object of the kind {kind.__name__}, got {value!r}; leave it out "
+            "for the default"
+        )
 
 
 def _tolerance(name: str, value: RealScalar | None, default: float) -> Array:

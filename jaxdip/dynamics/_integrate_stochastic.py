@@ -13,7 +13,7 @@ from jaxdip._random import check_key
 from jaxdip._result import RESULTS, Solution
 from jaxdip._tree import is_concrete, tree_dtype
 from jaxdip._types import Array, Float, Key, RealScalar, Tree
-from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._checks import count, number
 from jaxdip.dynamics._run import all_finite, blank, raise_if_failed, start, trim
 from jaxdip.dynamics._small_noise_heun import SmallNoiseHeun
 from jaxdip.dynamics._stochastic_gradient_flow import StochasticGradientFlow
@@ -23,6 +23,10 @@ from jaxdip.problem.observables import AbstractObservable, Snapshot
 
 #: Steps of the solver in one step γ of the descent that the flow follows.
 _STEPS_IN_GAMMA = 4
+#: The Brownian path is drawn to this fraction of γ, and a step of the solver is at least
+#: `_TOL_IN_STEP` times as long: then the path between drawn points does not matter.
+_TOL_IN_GAMMA = 64
+_TOL_IN_STEP = 4
 
 
 class _Setting(eqx.Module):
@@ -34,6 +38,7 @@ class _Setting(eqx.Module):
     observables: dict[str, AbstractObservable]
     solver: dfx.AbstractSolver
     dt: Array
+    tol: Array
     max_steps: int = eqx.field(static=True)
 
 
@@ -56,6 +61,7 @@ def integrate_stochastic(
     observe: Mapping[str, AbstractObservable | Callable] | None = None,
     reduce: bool = True,
     dt: RealScalar | None = None,
+    tol: RealScalar | None = None,
     solver: dfx.AbstractSolver | None = None,
     max_steps: int = 1_000_000,
     throw: bool = False,
@@ -72,12 +78,13 @@ def integrate_stochastic(
         generator: the network at its start.
         ts: times of the records, shape (T,), increasing, the first at least 0; the solve always
             begins at t = 0. The solver steps onto each of them.
-        key: the random key of the Brownian path (a `VirtualBrownianTree`: another dt sees the same
-            path).
+        key: the random key of the Brownian path, a `VirtualBrownianTree` from 0 to ts[-1]: the
+            same key, last time and `tol` are the same path, whatever dt and the solver.
         observe: observables to record by name, or functions of (problem, generator); the loss is
             always recorded.
         reduce: run in reduced coordinates (exact; see `reduce`).
         dt: the solver's largest time step; by default γ/4.
+        tol: the resolution in time of the Brownian path, at most dt/4; by default γ/64.
         solver: an Itô solver of diffrax for a `MultiTerm` of drift and diffusion, such as
             `diffrax.Euler()`; by default `SmallNoiseHeun`, whose weak error is O(dt² + γ dt).
         max_steps: how many steps the solver may take between two records.
@@ -112,7 +119,8 @@ def integrate_stochastic(
         observables=observables,
         solver=SmallNoiseHeun() if solver is None else solver,
         dt=step.astype(dtype),
-        max_steps=max_steps,
+        tol=_tolerance(tol, flow.step_size, step).astype(dtype),
+        max_steps=count("max_steps", max_steps, 1),
     )
     state, ts, observed = _run(setting, theta, _times(ts, dtype), key)
     ts, observed = trim(ts, observed)
@@ -127,6 +135,19 @@ def integrate_stochastic(
     if throw:
         raise_if_failed(solution)
     return solution
+
+
+def _tolerance(tol: RealScalar | None, gamma: Array, dt: Array) -> Array:
+    """The resolution of the Brownian path, which does not depend on dt."""
+    checked = number("tol", gamma / _TOL_IN_GAMMA if tol is None else tol, positive=True)
+    assert checked is not None
+    # A little more than the bound itself, for rounding.
+    if is_concrete(checked, dt) and float(dt) * 1.001 < _TOL_IN_STEP * float(checked):
+        raise ValueError(
+            f"the Brownian path is drawn to tol={float(checked):g}, too coarse for dt="
+            f"{float(dt):g}; give tol at most dt/{_TOL_IN_STEP}, the same in runs that share a path"
+        )
+    return checked
 
 
 def _times(ts, dtype) -> Array:
@@ -161,7 +182,7 @@ def _run(setting: _Setting, theta: Tree, ts: Array, key: Key):
     y = setting.f.problem.y
     zero = jnp.zeros((), ts.dtype)
     brownian = dfx.VirtualBrownianTree(
-        zero, ts[-1], setting.dt / 4, jax.ShapeDtypeStruct(y.shape, y.real.dtype), key
+        zero, ts[-1], setting.tol, jax.ShapeDtypeStruct(y.shape, y.real.dtype), key
     )
     terms = _terms(setting, brownian)
 

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,21 +10,35 @@ import jax.numpy as jnp
 from jaxdip._result import Solution
 from jaxdip._tree import is_concrete
 from jaxdip._types import RealScalar
-from jaxdip.dynamics._checkpoint import Checkpoint, check_resumable, fingerprint, load_checkpoint
-from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._checkpoint import (
+    Checkpoint,
+    check_resumable,
+    event_parts,
+    load_checkpoint,
+)
+from jaxdip.dynamics._checks import count, number, whole
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._descent_loop import (
     Loop,
     State,
     Stretches,
+    Uneven,
     first_state,
     run_watched,
     run_whole,
 )
 from jaxdip.dynamics._event import Events, LossBelow
+from jaxdip.dynamics._fingerprint import fingerprint
 from jaxdip.dynamics._path_length import with_path_length
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
-from jaxdip.dynamics._run import Watch, raise_if_failed, start, trim
+from jaxdip.dynamics._run import (
+    Watch,
+    check_watch,
+    check_watchable,
+    raise_if_failed,
+    start,
+    trim,
+)
 from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, check_generator
@@ -50,8 +64,9 @@ def iterate(
     """Iterates a discrete dynamics from θ0 = the generator's own weights.
 
     Records are made at steps 0, `every`, 2·`every`, … and at the last step, or at the steps `at`.
-    Works under jit and vmap. Differentiable in forward mode; in reverse mode too if no event is
-    given and records are evenly spaced.
+    Works under jit and vmap. Differentiable in forward mode, and in reverse mode if no event is
+    given: with `until`, `mark` or `tolerance` the number of steps is data, which reverse mode
+    cannot go back through; take `jax.jvp` or `jax.jacfwd`.
 
     Args:
         problem: what to minimise.
@@ -84,7 +99,8 @@ def iterate(
         FileNotFoundError: if there is no such checkpoint.
         RuntimeError: if the run fails and `throw` is set.
     """
-    _check(descent, steps, every, at, reduce)
+    steps, every, at = _check(descent, steps, every, at, reduce)
+    check_watch(watch)
     check_generator(problem, generator)
     observables, motions = split_observables(observe)
     limit = number("tolerance", tolerance, positive=False)
@@ -98,12 +114,15 @@ def iterate(
         chosen = with_path_length(chosen)
     lift, f, theta = start(problem, generator, descent.linear if reduce is None else reduce)
     loop = Loop(Recorder(lift, f, observables, motions, ending, noted), chosen)
-    mine = fingerprint(problem, generator, descent)
+    mine = fingerprint(
+        problem=problem, generator=generator, method=descent, **event_parts(ending, noted)
+    )
     state, done = _start(loop, first_state(loop, theta), steps, resume, mine)
     ends = _record_ends(steps, every, at, done)
     if watch is None:
         state, rows = run_whole(loop, state, _stretches(ends, done, spaced=at is None))
     else:
+        check_watchable(state)
         state, rows = run_watched(loop, state, ends, watch, mine)
     ts, observed = trim(rows.t, rows.observed)
     solution = Solution(
@@ -121,39 +140,39 @@ def iterate(
     return solution
 
 
-def _check(descent, steps, every, at, reduce):
+def _check(descent, steps, every, at, reduce) -> tuple[int, int | None, list[int] | None]:
     if not isinstance(descent, AbstractDescent):
         raise TypeError(
             f"iterate takes a discrete dynamics, got {type(descent).__name__}; flows go to "
             "integrate, optax optimisers into jaxdip.Optax(...)"
         )
-    _check_count("steps", steps)
+    steps = count("steps", steps, 1)
     if every is not None:
-        _check_count("every", every)
+        every = count("every", every, 1)
         if every > steps:
             raise ValueError(f"every is at most steps, got every={every} with steps={steps}")
         if at is not None:
             raise ValueError("give every, the steps between records, or at, their steps, not both")
     if at is not None:
-        _check_steps(at, steps)
+        at = _check_steps(at, steps)
     if reduce and not descent.linear:
         raise ValueError(
             f"{type(descent).__name__} is not linear in past gradients, so the reduction would "
             "change its trajectory; leave reduce out, or declare Optax(..., linear=True) if it is"
         )
+    return steps, every, at
 
 
-def _check_count(name: str, count) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"{name} is a whole number, at least 1, got {count!r}")
-
-
-def _check_steps(at, steps: int) -> None:
-    whole = all(isinstance(step, int) and not isinstance(step, bool) for step in at)
-    if not whole or not all(a < b for a, b in itertools.pairwise(at)):
+def _check_steps(at, steps: int) -> list[int]:
+    if not isinstance(at, Iterable) or getattr(at, "ndim", 1) != 1:
+        raise TypeError(f"at is an increasing list of whole numbers, got {at!r}")
+    given = [whole(step) for step in at]
+    found = [step for step in given if step is not None]
+    if len(found) < len(given) or not all(a < b for a, b in itertools.pairwise(found)):
         raise ValueError(f"at is an increasing list of whole numbers, got {at!r}")
-    if len(at) and not 0 <= at[0] <= at[-1] <= steps:
-        raise ValueError(f"at lies between 0 and steps={steps}, got {at[0]} to {at[-1]}")
+    if found and not 0 <= found[0] <= found[-1] <= steps:
+        raise ValueError(f"at lies between 0 and steps={steps}, got {found[0]} to {found[-1]}")
+    return found
 
 
 def _start(loop: Loop, state: State, steps: int, resume, mine: str) -> tuple[State, int]:
@@ -184,7 +203,8 @@ def _record_ends(steps: int, every: int | None, at: Sequence[int] | None, done: 
 
 def _stretches(ends: list[int], done: int, *, spaced: bool) -> Stretches:
     if not spaced:
-        return jnp.asarray(ends, jnp.int32)
+        longest = max(b - a for a, b in itertools.pairwise([done, *ends]))
+        return Uneven(jnp.asarray(ends, jnp.int32), longest.bit_length())
     groups: list[tuple[int, int]] = []
     for before, end in itertools.pairwise([done, *ends]):
         length = end - before

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxdip._types import Array, Int
 
-#: Terms of the series of φ₂ and 1 − sinc on |x| ≤ 1: the next one is below 1e-17.
+#: Terms of the series of φ₂, sinc, cosh and sinh on |x| ≤ 1: the next one is below 1e-17.
 _TERMS = 17
 
 
@@ -34,6 +34,25 @@ class Factor(NamedTuple):
         return self.times(Factor(1 - drop, drop))
 
 
+def decay(rate: Array, t: Array) -> Factor:
+    """e^{−λt} and 1 − e^{−λt} for a rate λ ≥ 0 at any t ≥ 0, infinity included.
+
+    Args:
+        rate: λ, in units of 1/time.
+        t: the time; broadcasts against λ.
+    """
+    t = jnp.asarray(t, rate.dtype)
+    exponent = -rate * jnp.where(jnp.isinf(t), 0, t)
+    return _settled(Factor(jnp.exp(exponent), -jnp.expm1(exponent)), t, rate > 0, rate == 0)
+
+
+def _settled(factor: Factor, t: Array, gone: Array, kept: Array) -> Factor:
+    """The factor, or its limit where t = ∞: 0 where `gone`, 1 where `kept`, or there is none."""
+    left = jnp.where(gone, 0, jnp.where(kept, 1, jnp.nan)).astype(factor.left.dtype)
+    limit = Factor(left, 1 - left)
+    return Factor(*(jnp.where(jnp.isinf(t), x, y) for x, y in zip(limit, factor, strict=True)))
+
+
 def damped_mode(damping: Array, stiffness: Array, t: Array) -> Factor:
     """q(t) of q̈ + b q̇ + λ q = 0, q(0) = 1, q̇(0) = 0, for b, λ ≥ 0 at any t ≥ 0.
 
@@ -48,46 +67,95 @@ def damped_mode(damping: Array, stiffness: Array, t: Array) -> Factor:
         1 − q = G(σt) + σt e^{−σt}(1 − E(2√D t)),
         1 − q = G(bt/2) + e^{−bt/2}(2 sin²(ωt/2) + (b/2)t (1 − sinc ωt)),
 
-    so it too is right to rounding, however small.
+    so it too is right to rounding, however small. q is an entire function of D although √D is not:
+    near D = 0 both regimes are the series of C(x) = cosh √x and S(x) = sinh √x/√x at x = Dt²,
+
+        q = e^{−bt/2}(C + (b/2)t S),    1 − q = G(bt/2) − e^{−bt/2}((C − 1) + (b/2)t (S − 1)),
+
+    so its derivatives are right there too. At t = ∞ it is the limit, 0, or 1 where λ = 0; without
+    damping there is none, and it is NaN.
 
     Args:
         damping: b, in units of 1/time.
         stiffness: λ, in units of 1/time²; broadcasts against b and t.
         t: the time.
     """
-    half, over, creep, gap, phase = _scaled(damping, stiffness, t)
-    slow, fast = jnp.exp(-creep), jnp.exp(-half)
+    at = _scaled(damping, stiffness, jnp.where(jnp.isinf(t), 0, t))
+    slow, fast = jnp.exp(-at.creep), jnp.exp(-at.half)
     overdamped = Factor(
-        slow * (1 + creep * _one_minus_exp_over(gap)),
-        _two_exp(creep) + creep * slow * gap * _phi2(-gap),
+        slow * (1 + at.creep * _one_minus_exp_over(at.gap)),
+        _two_exp(at.creep) + at.creep * slow * at.gap * _phi2(-at.gap),
     )
     # jnp.sinc(x) is sin(πx)/(πx).
     oscillating = Factor(
-        fast * (jnp.cos(phase) + half * jnp.sinc(phase / float(jnp.pi))),
-        _two_exp(half) + fast * (2 * jnp.sin(phase / 2) ** 2 + half * _one_minus_sinc(phase)),
+        fast * (jnp.cos(at.phase) + at.half * jnp.sinc(at.phase / float(jnp.pi))),
+        _two_exp(at.half)
+        + fast * (2 * jnp.sin(at.phase / 2) ** 2 + at.half * _one_minus_sinc(at.phase)),
     )
-    return Factor(*(jnp.where(over, x, y) for x, y in zip(overdamped, oscillating, strict=True)))
+    cosh, sinh = _hyperbolic(at.turn)
+    rest = cosh + at.half * sinh
+    critical = Factor(fast * (1 + at.half + rest), _two_exp(at.half) - fast * rest)
+    regimes = (overdamped, oscillating, critical)
+    factor = Factor(*(at.pick(*three) for three in zip(*regimes, strict=True)))
+    return _settled(factor, t, (stiffness > 0) & (damping > 0), stiffness == 0)
 
 
 def damped_slope(damping: Array, stiffness: Array, t: Array) -> Array:
-    """q̇(t) = −λt e^{−σt}E(2√D t), or −λt e^{−bt/2} sinc ωt, in the notation of `damped_mode`."""
-    half, over, creep, gap, phase = _scaled(damping, stiffness, t)
-    overdamped = jnp.exp(-creep) * _one_minus_exp_over(gap)
-    oscillating = jnp.exp(-half) * jnp.sinc(phase / float(jnp.pi))
-    return -stiffness * t * jnp.where(over, overdamped, oscillating)
+    """q̇(t) = −λt e^{−bt/2} S(Dt²), in the notation of `damped_mode`; 0 at t = ∞.
+
+    That is −λt e^{−σt}E(2√D t) where D > 0, −λt e^{−bt/2} sinc ωt where D < 0.
+    """
+    finite = jnp.where(jnp.isinf(t), 0, t)
+    at = _scaled(damping, stiffness, finite)
+    overdamped = jnp.exp(-at.creep) * _one_minus_exp_over(at.gap)
+    oscillating = jnp.exp(-at.half) * jnp.sinc(at.phase / float(jnp.pi))
+    critical = jnp.exp(-at.half) * (1 + _hyperbolic(at.turn)[1])
+    slope = -stiffness * finite * at.pick(overdamped, oscillating, critical)
+    lost = jnp.isinf(t) & (stiffness > 0) & (damping == 0)
+    return jnp.where(lost, jnp.nan, slope)
 
 
-def _scaled(damping: Array, stiffness: Array, t: Array):
-    """(b/2)t, whether D ≥ 0, σt, 2√D t and ωt; the last three are 0 where they play no part."""
+class _Scaled(NamedTuple):
+    """(b/2)t, σt, 2√D t, ωt and Dt²; each but the first is 0 where it plays no part."""
+
+    half: Array
+    creep: Array
+    gap: Array
+    phase: Array
+    turn: Array
+    over: Array
+    near: Array
+
+    def pick(self, overdamped: Array, oscillating: Array, critical: Array) -> Array:
+        """The formula of the regime."""
+        return jnp.where(self.near, critical, jnp.where(self.over, overdamped, oscillating))
+
+
+def _scaled(damping: Array, stiffness: Array, t: Array) -> _Scaled:
     half = damping / 2
     discriminant = half * half - stiffness
-    over = discriminant >= 0
+    # With |D| ≤ λ/4 the sum for 1 − q does not cancel, with |D|t² < 1 its series are short.
+    size = jnp.abs(discriminant)
+    near = (size <= stiffness / 4) & (size * t * t < 1)
+    over, under = ~near & (discriminant > 0), ~near & (discriminant < 0)
     root = jnp.where(over, jnp.sqrt(jnp.where(over, discriminant, 1)), 0)
-    frequency = jnp.where(over, 0, jnp.sqrt(jnp.where(over, 1, -discriminant)))
+    frequency = jnp.where(under, jnp.sqrt(jnp.where(under, -discriminant, 1)), 0)
     sum_ = half + root
     # This form of b/2 − √D has no cancellation.
     slow = jnp.where(over, stiffness, 0) / jnp.where(sum_ > 0, sum_, 1)
-    return half * t, over, slow * t, 2 * root * t, frequency * t
+    # A t that plays no part could overflow, and infinity times a zero derivative is NaN.
+    short = jnp.where(near, t, 0)
+    turn = discriminant * short * short
+    return _Scaled(half * t, slow * t, 2 * root * t, frequency * t, turn, over, near)
+
+
+def _hyperbolic(x: Array) -> tuple[Array, Array]:
+    """cosh √x − 1 and sinh √x/√x − 1 for |x| ≤ 1: entire functions of x, of either sign."""
+    cosh, sinh = jnp.ones_like(x), jnp.ones_like(x)
+    for j in range(_TERMS, 2, -2):
+        cosh = 1 + x / (j * (j + 1)) * cosh
+        sinh = 1 + x / ((j + 1) * (j + 2)) * sinh
+    return x / 2 * cosh, x / 6 * sinh
 
 
 def _one_minus_exp_over(z: Array) -> Array:

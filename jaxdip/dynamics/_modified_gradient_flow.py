@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
 from jaxdip._tree import tree_axpy, tree_scale
 from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.dynamics._checks import number
 from jaxdip.dynamics._closed_form import AbstractClosedForm
 from jaxdip.dynamics._flow import AbstractFlow
+from jaxdip.dynamics._modes import decay
 from jaxdip.dynamics._scales import Scales
 
 
@@ -60,11 +60,11 @@ class ModifiedGradientFlow(AbstractFlow, AbstractClosedForm):
 
     def mode(self, eigenvalue: Array, t: Array) -> Array:
         """e^{−(λ + γλ²/2)t}."""
-        return jnp.exp(-self._rate(eigenvalue) * t)
+        return decay(self._rate(eigenvalue), t).left
 
     def fitted(self, eigenvalue: Array, at: Array) -> Array:
         """1 − e^{−(λ + γλ²/2)t}."""
-        return -jnp.expm1(-self._rate(eigenvalue) * at)
+        return decay(self._rate(eigenvalue), at).gone
 
     def _rate(self, eigenvalue: Array) -> Array:
         gamma = self.step_size.astype(eigenvalue.dtype)

@@ -1,11 +1,15 @@
 """The order with which a discrete method approaches its flow, measured at a fixed horizon."""
 
+from typing import Literal
+
 import diffrax as dfx
 
 from jaxdip._types import RealScalar
-from jaxdip.dynamics._compare import FlowFor, compare
+from jaxdip.dynamics._checks import count, given
+from jaxdip.dynamics._compare import compare
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._fit_order import Order as Order
+from jaxdip.dynamics._pairs import FlowFor, check_halving, check_pair
 from jaxdip.dynamics._recorder import Observe
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem
@@ -22,7 +26,7 @@ def convergence_order(
     halvings: int = 4,
     records: int = 10,
     observe: Observe | None = None,
-    solver: dfx.AbstractSolver | None = None,
+    solver: dfx.AbstractSolver | Literal["auto", "explicit"] | None = None,
     rtol: RealScalar | None = None,
     atol: RealScalar | None = None,
 ) -> Order:
@@ -46,18 +50,22 @@ def convergence_order(
         atol: see `compare`.
 
     Raises:
-        ValueError: if counts are not positive or do not divide.
+        TypeError: if flow and descent are none.
+        ValueError: if a count or the horizon is not positive, records do not divide steps, or the
+            method has no order (`Optax`, random batches).
         RuntimeError: if a run failed.
     """
-    if halvings < 1 or records < 1 or steps % records:
-        raise ValueError(
-            f"halvings and records are at least 1 and records divides steps; got {halvings=}, "
-            f"{records=}, {steps=}"
-        )
+    check_pair("convergence_order", flow, descent)
+    check_halving(descent, problem)
+    steps, records = count("steps", steps, 1), count("records", records, 1)
+    halvings = count("halvings", halvings, 1)
+    end = float(given("horizon", horizon, positive=True))
+    if steps % records:
+        raise ValueError(f"records divides steps; got {records=}, {steps=}")
     return compare(
         problem,
         flow,
-        descent.with_time_step(float(horizon) / steps),
+        descent.with_time_step(end / steps),
         generator,
         steps,
         every=steps // records,

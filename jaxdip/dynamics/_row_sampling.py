@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxdip import losses
 from jaxdip._types import Array, Key
+from jaxdip.dynamics._checks import count
 from jaxdip.problem import Parameters, Problem
 
 
@@ -31,13 +32,9 @@ class RowSampling(eqx.Module):
         Raises:
             TypeError, ValueError: unless b is a whole number, at least 1, and `replace` a bool.
         """
-        if not isinstance(batch, int) or isinstance(batch, bool):
-            raise TypeError(f"batch is a whole number of entries of the data, got {batch!r}")
-        if batch < 1:
-            raise ValueError(f"batch is at least 1, got {batch}")
         if not isinstance(replace, bool):
             raise TypeError(f"replace is True or False, got {replace!r}")
-        self.batch, self.replace = batch, replace
+        self.batch, self.replace = count("batch", batch, 1), replace
 
     def check(self, problem: Problem) -> None:
         """Refuses losses that are no sums over entries, and batches that are too large.

@@ -74,6 +74,29 @@ def trim(ts: Array, observed: dict[str, Array]) -> tuple[Array, dict[str, Array]
     return ts[:reached], {name: rows[:reached] for name, rows in observed.items()}
 
 
+def check_watch(watch: Watch | None) -> None:
+    """Refuses a watcher that cannot be called.
+
+    Raises:
+        TypeError: unless it is a function, or None.
+    """
+    if watch is not None and not callable(watch):
+        raise TypeError(f"watch is a function of a Progress, got {type(watch).__name__}")
+
+
+def check_watchable(state: Tree) -> None:
+    """Refuses to watch where JAX traces.
+
+    Raises:
+        ValueError: inside jit, vmap or grad.
+    """
+    if not is_concrete(state):
+        raise ValueError(
+            "watch is called between compiled stretches, so not inside jit, vmap or grad; call the "
+            "driver outside, or leave watch out"
+        )
+
+
 def raise_if_failed(solution: Solution) -> None:
     """Turns a failed run into an exception, for callers who asked for that.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Int, Tree
+from jaxdip.dynamics._clock import Clock, start_clock
 from jaxdip.dynamics._modes import Factor, constant_product
 from jaxdip.dynamics._scales import Scales
 from jaxdip.dynamics._step_size import AbstractStepSize
@@ -85,8 +86,9 @@ class Schedule(AbstractStepSize):
 
     Attributes:
         function: takes τ = 0, 1, … (a zero-dimensional int32 array), returns γ_τ ≥ 0, in units of
-            time. Its numbers are not arguments of the compiled program unless it is a pytree (an
-            Equinox module): prefer `Table` to compare many schedules.
+            time; at a negative γ_τ the run diverges. Its numbers are not arguments of the compiled
+            program unless it is a pytree (an Equinox module): prefer `Table` to compare many
+            schedules.
     """
 
     function: Callable[[Array], Array]
@@ -96,6 +98,7 @@ class Schedule(AbstractStepSize):
 
         Raises:
             TypeError: unless it is a function that returns one real number.
+            ValueError: if γ_0 is negative or not finite.
         """
         if not callable(function) or isinstance(function, type):
             raise TypeError(f"a schedule is a function of the step, got {function!r}")
@@ -106,6 +109,12 @@ class Schedule(AbstractStepSize):
             raise TypeError(
                 f"a schedule returns one real number, got shape {made.shape} of {made.dtype}; a "
                 "list of numbers goes into jaxdip.steps.Table"
+            )
+        first = function(jnp.asarray(0, jnp.int32))
+        if is_concrete(first) and not 0 <= float(np.asarray(first)) < np.inf:
+            raise ValueError(
+                f"step sizes are finite and zero or positive, got {float(np.asarray(first)):g} at "
+                "step 0 of the schedule"
             )
         self.function = function
 
@@ -118,24 +127,32 @@ class Schedule(AbstractStepSize):
         return {"step_size": self._gamma(jnp.asarray(0, jnp.int32))}
 
     def _gamma(self, tau: Array) -> Array:
-        return jnp.asarray(self.function(tau)).astype(jnp.result_type(float))
+        gamma = jnp.asarray(self.function(tau)).astype(jnp.result_type(float))
+        # Ascent is no descent: NaN makes a run say that it diverged.
+        return jnp.where(gamma >= 0, gamma, jnp.nan)
 
     def init(self) -> Tree:
         """τ and t."""
-        return jnp.asarray(0, jnp.int32), jnp.zeros((), jnp.result_type(float))
+        return jnp.asarray(0, jnp.int32), self._start()
+
+    def _start(self) -> Clock:
+        return start_clock(jnp.zeros((), jnp.result_type(float)))
 
     def choose(self, f: Parameters, theta: Tree, gradient: Tree, state: Tree) -> tuple[Array, Tree]:
         """γ_τ."""
-        tau, t = state
+        tau, clock = state
         gamma = self._gamma(tau)
-        return gamma, (tau + 1, t + gamma)
+        return gamma, (tau + 1, clock.after(gamma))
 
     def time(self, step: Int[Array, ""], state: Tree = None) -> Array:
         """Σ_{j<τ} γ_j, as accumulated, or summed anew where the state is left out."""
         if state is not None:
-            return state[1]
-        zero = jnp.zeros((), jnp.result_type(float))
-        return jax.lax.fori_loop(0, step, lambda j, t: t + self._gamma(j), zero)
+            return state[1].t
+
+        def body(j, clock):
+            return clock.after(self._gamma(j))
+
+        return jax.lax.fori_loop(0, step, body, self._start()).t
 
     def product(self, eigenvalue: Array, steps: Int[Array, "..."]) -> Factor:
         """∏_{j<τ} (1 − γ_j λ), one factor after the other."""

@@ -10,15 +10,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip import losses
 from jaxdip._result import Solution
 from jaxdip._types import Array, Float, RealScalar
 from jaxdip.dynamics._descent import AbstractDescent
 from jaxdip.dynamics._flow import AbstractFlow
+from jaxdip.dynamics._gradient_flow import GradientFlow
 from jaxdip.dynamics._integrate import integrate
 from jaxdip.dynamics._iterate import iterate
-from jaxdip.generators import AbstractGenerator
+from jaxdip.generators import AbstractGenerator, Linear
+from jaxdip.operators import AbstractLinearOperator
 from jaxdip.problem import Problem, parametrize
 from jaxdip.problem.observables import AbstractObservable, Prediction, Signal, Snapshot
+
+#: Losses that are convex in the prediction.
+_CONVEX = (losses.SmoothL1, losses.L1, losses.MSE, losses.WeightedMSE, losses.Huber, losses.LogCosh)
+#: What `stats` counts or measures of a run, rather than the numbers it ran with.
+_COUNTS = {"steps", "num_steps", "num_accepted_steps", "num_rejected_steps", "stiffness"}
+#: Numbers that differ by less than this, relatively, are the same in either precision.
+_SAME = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +44,9 @@ class SmoothingError:
         orders: the exponent q of successive ∝ δ^q, fitted by least squares in logarithms; NaN
             where an observable does not change.
         bound: a proven bound on 'theta' in `to_finest`, and on the distance to the solution of the
-            differential inclusion, shape (J,); None where none was asked for.
+            differential inclusion, shape (J,); None where none was asked for, or where it is not
+            proven: for other dynamics than `GradientFlow`, generators than `Linear`, operators that
+            are not linear, or losses that are not known to be convex.
     """
 
     levels: np.ndarray
@@ -89,21 +101,28 @@ def smoothing_error(
         steps: how many steps a descent takes.
         every: steps between its records.
         envelope_gap: ε(δ), to have the bound; for gradient flow of convex f alone.
-        observe: more observables, measured like the others.
+        observe: more observables, measured like the others; 'theta' is θ itself.
         options: further keywords of `integrate` or `iterate`, such as rtol and reduce.
 
     Raises:
         TypeError: if the dynamics is neither flow nor descent.
-        ValueError: if levels are not as above, or `ts` or `steps` is missing.
+        ValueError: if levels are not as above, `ts` or `steps` is missing, an observable is named
+            'theta', or the runs differ in the dynamics' numbers or in their times (a default that
+            comes from each level's own problem).
         RuntimeError: if a run failed.
     """
     levels = _check_levels(levels)
+    if "theta" in (observe or {}):
+        raise ValueError("'theta' is always θ of the run; record yours under another name")
+    proven = envelope_gap is not None and isinstance(dynamics, GradientFlow)
     observe = {
         "signal": Signal(), "prediction": Prediction(), **(observe or {}), "theta": _Theta()
     }  # fmt: skip
 
     def run(level: float) -> Solution:
+        nonlocal proven
         problem, generator = make(jnp.asarray(level, jnp.result_type(float)))
+        proven = proven and _convex(problem, generator)
         common = {"observe": observe, "throw": True, **options}
         if isinstance(dynamics, AbstractFlow):
             if ts is None:
@@ -116,11 +135,12 @@ def smoothing_error(
         return iterate(problem, dynamics, generator, steps, every=every, **common)
 
     runs = tuple(run(level) for level in levels)
+    _check_alike(runs, levels)
     names = ["loss", *observe]
     to_finest = {n: np.array([_sup(r, runs[-1], n) for r in runs[:-1]]) for n in names}
     successive = {n: np.array([_sup(a, b, n) for a, b in itertools.pairwise(runs)]) for n in names}
     bound = None
-    if envelope_gap is not None:
+    if proven and envelope_gap is not None:
         gaps = np.array([float(envelope_gap(float(level))) for level in levels])
         bound = np.sqrt(2 * gaps * float(runs[0].ts[-1]))
     orders = {n: _order(np.asarray(levels)[:-1], gaps) for n, gaps in successive.items()}
@@ -136,6 +156,33 @@ def _check_levels(levels: Sequence[float]) -> list[float]:
             f"levels are at least three positive numbers that decrease by one factor, got {numbers}"
         )
     return numbers
+
+
+def _convex(problem: Problem, generator: AbstractGenerator) -> bool:
+    """Whether f is known to be convex in θ."""
+    linear = isinstance(generator, Linear) and isinstance(problem.operator, AbstractLinearOperator)
+    return linear and isinstance(problem.loss, _CONVEX)
+
+
+def _check_alike(runs: Sequence[Solution], levels: Sequence[float]) -> None:
+    """Refuses runs that differ in more than their level."""
+    first = runs[0]
+    for run, level in zip(runs[1:], levels[1:], strict=True):
+        for name in sorted((first.stats.keys() & run.stats.keys()) - _COUNTS):
+            a, b = np.asarray(first.stats[name]), np.asarray(run.stats[name])
+            if a.shape != b.shape or not np.allclose(a, b, rtol=_SAME, atol=0):
+                raise ValueError(
+                    f"{name} differs between the levels {levels[0]:g} and {level:g}, because its "
+                    "default comes from each level's own problem; give the step size (γ or s) and "
+                    "the other numbers of the dynamics"
+                )
+        a, b = np.asarray(first.ts), np.asarray(run.ts)
+        if a.shape != b.shape or not np.allclose(a, b, rtol=_SAME, atol=0):
+            raise ValueError(
+                f"the runs at the levels {levels[0]:g} and {level:g} have records at different "
+                f"times ({a.size} up to t={a[-1]:g}, {b.size} up to t={b[-1]:g}); give a constant "
+                "step size, and no event that ends a run"
+            )
 
 
 def _sup(a: Solution, b: Solution, name: str) -> float:

@@ -8,8 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Float, RealScalar
-from jaxdip.dynamics._checks import number
+from jaxdip.dynamics._checks import count, number
+from jaxdip.dynamics._constant_step import AbstractConstantStep
 from jaxdip.dynamics._descent import AbstractDescent
+from jaxdip.dynamics._gradient_descent import GradientDescent
+from jaxdip.dynamics._igahd import IGAHD
+from jaxdip.dynamics._igahd_backtracking import IGAHDBacktracking
+from jaxdip.dynamics._path_length import DescentWithPathLength
 from jaxdip.dynamics._run import start
 from jaxdip.dynamics._scales import Scales
 from jaxdip.generators import AbstractGenerator
@@ -17,6 +22,8 @@ from jaxdip.problem import Problem, check_generator, kernel_norm
 
 #: How often the first guess is doubled or halved to bracket the limit.
 _BRACKETING = 40
+#: By default a stable run makes this much of the progress of half the predicted step.
+_PROGRESS = 0.998
 
 
 class StableStep(NamedTuple):
@@ -24,7 +31,8 @@ class StableStep(NamedTuple):
 
     Attributes:
         measured: by bisection over runs of the network itself; 0 or infinite where the limit lies
-            beyond 2⁻⁴⁰ or 2⁴⁰ times the prediction.
+            beyond 2⁻⁴⁰ or 2⁴⁰ times the prediction; for `IGAHD` at most 1/α, the largest step that
+            the method takes.
         predicted: on the quadratic mode with the kernel's largest eigenvalue.
         eigenvalue: that eigenvalue, λ_max.
         how: what each of them is, in words.
@@ -47,14 +55,15 @@ def largest_stable_step(
 ) -> StableStep:
     """The largest constant time step with which a method does not blow up.
 
-    A run is stable if after `steps` steps its loss is finite and at most `level`. The bisection
+    A run is stable if after `steps` steps its loss is finite and at most `level`; by default, if
+    the loss has fallen by 99.8 % of what as many steps of half the predicted size achieve (if those
+    achieve nothing, if it ends at most where it began). The bisection
     looks for a step at which this changes; beyond it there may be other stable steps. A slow
     instability shows only after many steps, so more steps measure smaller values. All runs of one
     bisection are one compiled program, and new numbers do not recompile it.
 
     The loss of a network with bounded activation and fixed V is bounded: from a bad start even a
-    run thrown into saturation ends below where it began, and the measured limit is infinite. A
-    `level` that converging runs reach tells the two apart.
+    run thrown into saturation ends below where it began, so that this alone is no test.
 
     Beside it stands the prediction for the linearised dynamics: h < 2/λ for gradient descent, and
     h < [−(βλ + α) + √((βλ + α)² + 4λ)]/λ for IGAHD, at λ = λ_max of the kernel 2w A J Jᵀ Aᵀ at the
@@ -63,22 +72,23 @@ def largest_stable_step(
 
     Args:
         problem: what to minimise.
-        method: its own step size is replaced; its other numbers stay.
+        method: its own step size, a constant, is replaced; its other numbers stay.
         generator: the network at its start.
         steps: the length of each run.
         rtol: relative width to which the limit is bracketed.
-        level: the loss at which a stable run ends at most; by default the loss at the start.
+        level: the loss at which a stable run ends at most; see above.
 
     Raises:
-        TypeError, ValueError: if an argument is wrong, or the method has no prediction.
+        TypeError, ValueError: if an argument is wrong, the method chooses its steps as it goes, or
+            it has no prediction.
     """
     if not isinstance(method, AbstractDescent):
         raise TypeError(
             f"the method is a discrete dynamics such as GradientDescent(), got "
             f"{type(method).__name__}"
         )
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"steps is a whole number, at least 1, got {steps!r}")
+    _check_constant(method)
+    steps = count("steps", steps, 1)
     if not 0 < rtol < 1:
         raise ValueError(f"rtol is between 0 and 1, got {rtol:g}")
     check_generator(problem, generator)
@@ -87,13 +97,37 @@ def largest_stable_step(
     predicted = method.stable_time_step(kernel.value)
     bisections = math.ceil(math.log2(math.log(2) / math.log1p(rtol)))
     ceiling = number("level", level, positive=False)
-    measured = _measure(problem, generator, method, predicted, ceiling, steps, max(bisections, 1))
+    most = _largest(method, predicted)
+    measured = _measure(
+        problem, generator, method, predicted, ceiling, most, steps, max(bisections, 1)
+    )
+    reached = "99.8 % of what half the predicted step achieves" if level is None else "the level"
+    capped = "" if most is None else ", and at most 1/alpha, as the method demands"
     how = (
-        f"measured: bisection to {rtol:g} over runs of {steps} steps, stable if the loss ends at "
-        f"most {'where it began' if level is None else 'at the level'}; predicted: linearised at "
-        f"the start, with {kernel.how}"
+        f"measured: bisection to {rtol:g} over runs of {steps} steps, stable if the loss falls to "
+        f"{reached}{capped}; predicted: linearised at the start, with {kernel.how}"
     )
     return StableStep(measured, predicted, kernel.value, how)
+
+
+def _check_constant(method: AbstractDescent) -> None:
+    """Refuses methods of which a constant step would make other methods."""
+    inner = method.inner if isinstance(method, DescentWithPathLength) else method
+    rule = inner.step_size if isinstance(inner, GradientDescent) else None
+    varying = rule is not None and not isinstance(rule, AbstractConstantStep)
+    if varying or isinstance(inner, IGAHDBacktracking):
+        name = type(rule).__name__ if varying else type(inner).__name__
+        other = "GradientDescent()" if varying else "IGAHDForward(...)"
+        raise ValueError(
+            f"a largest stable step is a constant one, and {name} chooses its steps as it goes; "
+            f"measure {other} instead"
+        )
+
+
+def _largest(method: AbstractDescent, like: Array) -> Array | None:
+    """The largest time step that a method takes, if there is one."""
+    inner = method.inner if isinstance(method, DescentWithPathLength) else method
+    return 1 / inner.numbers()["alpha"].astype(like.dtype) if isinstance(inner, IGAHD) else None
 
 
 _kernel = eqx.filter_jit(kernel_norm)
@@ -106,39 +140,52 @@ def _measure(
     method: AbstractDescent,
     guess: Array,
     level: Array | None,
+    most: Array | None,
     steps: int,
     bisections: int,
 ) -> Array:
     _, f, theta = start(problem, generator, method.linear)
     start_loss = f(theta)
-    ceiling = start_loss if level is None else level.astype(start_loss.dtype)
+    most = jnp.full_like(guess, jnp.inf) if most is None else most
+    guess = jnp.minimum(guess, most)
 
-    def stable(h):
+    def end_loss(h):
         descent = method.with_time_step(h)
 
         def body(carry, _):
             return descent.step(f, *carry), None
 
         (end, _), _ = jax.lax.scan(body, (theta, descent.init(f, theta)), length=steps)
+        return f(end)
+
+    if level is None:
+        reference = end_loss(0.5 * guess)
         # A NaN compares false.
-        return f(end) <= ceiling
+        fallen = jnp.where(reference < start_loss, start_loss - reference, 0)
+        ceiling = start_loss - _PROGRESS * fallen
+    else:
+        ceiling = level.astype(start_loss.dtype)
+
+    def stable(h):
+        return end_loss(h) <= ceiling
 
     def search(h, factor, wanted):
         """h, h·factor, … until stable(h) is as wanted."""
 
         def unfinished(carry):
-            _, tries, met = carry
-            return ~met & (tries < _BRACKETING)
+            h, tries, met = carry
+            return ~met & (tries < _BRACKETING) & ((h < most) | (factor < 1))
 
         def further(carry):
             h, tries, _ = carry
-            return h * factor, tries + 1, stable(h * factor) == wanted
+            h = jnp.minimum(h * factor, most)
+            return h, tries + 1, stable(h) == wanted
 
         first = (h, jnp.asarray(0, jnp.int32), stable(h) == wanted)
         h, _, met = jax.lax.while_loop(unfinished, further, first)
         return h, met
 
-    high, bounded = search(guess, 2.0, False)
+    high, unstable = search(guess, 2.0, False)
     low, alive = search(high / 2, 0.5, True)
 
     def halve(_, bracket):
@@ -149,4 +196,4 @@ def _measure(
 
     # The bracket is [low, 2 low], since `low` is the first halving that is stable.
     low, _ = jax.lax.fori_loop(0, bisections, halve, (low, 2 * low))
-    return jnp.where(bounded, jnp.where(alive, low, 0.0), jnp.inf)
+    return jnp.where(unstable, jnp.where(alive, low, 0.0), most)

@@ -3,12 +3,13 @@
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxdip._types import Array, RealScalar
 from jaxdip.losses._base import AbstractDesingularizer, AbstractLoss
 from jaxdip.losses._numbers import check_pair, check_values, like, parameter, real_dtype
-from jaxdip.losses._robust import HuberDesingularizer, huber
+from jaxdip.losses._robust import HuberDesingularizer
 
 
 class SmoothL1Desingularizer(AbstractDesingularizer):
@@ -62,7 +63,7 @@ class SmoothL1(AbstractLoss):
         delta: δ > 0, in the units of the data; a scalar (a number: a new δ does not recompile).
 
     Raises:
-        ValueError: if δ ≤ 0 or is not a scalar.
+        ValueError: if δ ≤ 0, is subnormal, or is not a scalar.
 
     Reference: H. H. Bauschke & P. L. Combettes, "Convex Analysis and Monotone Operator Theory in
     Hilbert Spaces", Section 12.4 and Example 14.5.
@@ -73,14 +74,24 @@ class SmoothL1(AbstractLoss):
     smooth: ClassVar[bool] = True
 
     def __init__(self, delta: ArrayLike):
-        self.delta = parameter(delta, "delta", lambda d: d > 0, "positive")
+        # Arithmetic takes subnormal numbers for zero.
+        self.delta = parameter(
+            delta,
+            "delta",
+            lambda d: d >= np.finfo(d.dtype).tiny,
+            "positive, and at least the smallest normal number of its precision",
+        )
 
     def __call__(self, v: Array, y: Array) -> Array:
         """Σ h_δ(v_i − y_i)/δ."""
         check_pair(v, y, takes_complex=False)
         r = v - y
-        delta = self.delta.astype(r.dtype)
-        return jnp.sum(huber(r, delta) / delta)
+        # A δ of double precision may vanish in single precision, where the limit is |r|.
+        tiny = float(jnp.finfo(r.dtype).tiny)
+        delta = jnp.maximum(self.delta.astype(r.dtype), tiny)
+        size = jnp.abs(r)
+        # h_δ(r)/δ without δ², which might vanish too.
+        return jnp.sum(jnp.minimum(size / delta, 1) * (size - 0.5 * jnp.minimum(size, delta)))
 
     def desingularizer(self, y: Array) -> AbstractDesingularizer:
         """ψ(s) = √(2δs) up to s = δ/2, then s + δ/2."""

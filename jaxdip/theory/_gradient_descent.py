@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
+from jaxdip._numbers import given
 from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
@@ -60,21 +61,26 @@ def gradient_descent(
 
     Returns:
         The certificate, with the bounds of `gradient_flow`, on the clock t = γτ.
+
+    Raises:
+        TypeError: unless γ is a real number.
+        ValueError: unless γ is finite and positive.
     """
+    gamma = given("step_size", step_size, positive=True)
     try:
         base = ground(problem, generator, kind, lipschitz=lipschitz)
     except Inapplicable as why:
         return not_applicable(_THEOREM, _SOURCE, str(why))
     L = gradient_lipschitz(problem, generator) if L is None else L
-    return certify_gradient_descent(base, step_size, L, sharp=sharp)
+    return certify_gradient_descent(base, gamma, L, sharp=sharp)
 
 
 def certify_gradient_descent(
     base: Ground, step_size: RealScalar, L: Quantity, *, sharp: bool = True
 ) -> Certificate:
-    """The certificate from constants that are known already."""
+    """The certificate from constants that are known already; γ > 0."""
     mu = base.mu.value
-    gamma = jnp.asarray(step_size, mu.dtype)
+    gamma = given("step_size", step_size, positive=True).astype(mu.dtype)
     concave = sharp and base.psi.concave
     nu1, nu2 = nu(gamma, L.value, concave=concave)
     reach = 2 * nu1 * base.psi0 / mu

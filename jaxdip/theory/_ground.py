@@ -40,7 +40,6 @@ class Ground(eqx.Module):
         mu: μ, in units of the data over θ.
         radius: R, in units of θ.
         sigma: the singular value that halves on the ball.
-        norm: ‖A J(θ0)‖.
         loss0: L_y(y(0)).
         gradient0: ‖∇f(θ0)‖.
         psi: the loss's desingularizing function.
@@ -51,7 +50,6 @@ class Ground(eqx.Module):
     mu: Quantity
     radius: Quantity
     sigma: Quantity
-    norm: Quantity
     loss0: Quantity
     gradient0: Quantity
     psi: AbstractDesingularizer
@@ -103,8 +101,7 @@ def ground(
             lipschitz = jacobian_lipschitz(problem, generator, observed=kind == "sketched")
     except ValueError as error:
         raise Inapplicable(str(error)) from error
-    found = spectrum(problem, generator, of="AJ")
-    sigma, sigma_A = _pull(problem, generator, kind, found)
+    sigma, sigma_A = _pull(problem, generator, kind)
     how = {
         "network": "σ_A σ_n(J)",
         "row space": "σ_A σ_r(P J)",
@@ -120,16 +117,15 @@ def ground(
         mu=Quantity(mu, f"{how}; {sigma.how}", sigma.evidence),
         radius=Quantity(reach, f"R Lip(R) <= σ/2, {lipschitz.how}", lipschitz.evidence),
         sigma=sigma,
-        norm=found.sigma_max,
         loss0=Quantity(loss0, "the loss at the start", "closed form"),
         gradient0=Quantity(tree_norm(f.gradient(theta)), "‖∇f(θ0)‖", "closed form"),
         psi=psi,
-        hypotheses=_hypotheses(problem, sigma, found, loss0, psi),
+        hypotheses=_hypotheses(problem, sigma, loss0, psi),
     )
 
 
 def _pull(
-    problem: Problem, generator: AbstractGenerator, kind: Kind, found: Spectrum
+    problem: Problem, generator: AbstractGenerator, kind: Kind
 ) -> tuple[Quantity, Array | None]:
     """The singular value of the ground, less its rounding error, and σ_A where it enters."""
     A = problem.operator
@@ -140,6 +136,7 @@ def _pull(
         rows = _row_space(problem)
         sigma = _at_rank(spectrum(rows, generator, of="AJ"), _linear(A).rank())
         return sigma, jnp.asarray(_linear(A).sigma_min()).astype(sigma.value.dtype)
+    found = spectrum(problem, generator, of="AJ")
     if isinstance(A, AbstractLinearOperator):
         return _at_rank(found, A.rank()), None
     return found.sigma_min_lower, None
@@ -166,7 +163,7 @@ def _row_space(problem: Problem) -> Problem:
 
 
 def _hypotheses(
-    problem: Problem, sigma: Quantity, found: Spectrum, loss0: Array, psi: AbstractDesingularizer
+    problem: Problem, sigma: Quantity, loss0: Array, psi: AbstractDesingularizer
 ) -> tuple[Condition, ...]:
     zero = jnp.zeros_like(sigma.value)
     full = Condition(
@@ -181,10 +178,10 @@ def _hypotheses(
         Quantity(jnp.asarray(psi.radius).astype(loss0.dtype), "where ψ serves", "closed form"),
         otherwise=f"the loss at the start is beyond where ψ serves ({psi.domain})",
     )
-    return full, inside, _attainable(problem, found)
+    return full, inside, _attainable(problem, sigma)
 
 
-def _attainable(problem: Problem, found: Spectrum) -> Condition:
+def _attainable(problem: Problem, sigma: Quantity) -> Condition:
     """∇L_y must lie in the range of A, or the loss cannot fall to zero as the theorems say."""
     A = problem.operator
     why = "A does not map onto the data, and y is not in its range: the loss has a floor above zero"
@@ -199,9 +196,9 @@ def _attainable(problem: Problem, found: Spectrum) -> Condition:
             strict=False,
             otherwise=why,
         )
-    rows = found.shape[0]
-    rank = A.rank() if isinstance(A, AbstractLinearOperator) else found.rank_bound
-    dtype = found.values.dtype
+    rows, dtype = problem.y.size, sigma.value.dtype
+    # Where F is not linear, σ is the m-th singular value of F' J_g: positive means onto.
+    rank = A.rank() if isinstance(A, AbstractLinearOperator) else rows * (sigma.value > 0)
     return Condition(
         "m ≤ rank A",
         Quantity(jnp.asarray(rows, dtype), "entries of the data", "closed form"),

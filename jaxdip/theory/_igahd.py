@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
+from jaxdip._numbers import given
 from jaxdip._types import Array, Float, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
@@ -76,7 +77,13 @@ def igahd(
     Returns:
         The certificate with bounds 'loss', 'residual' and 'distance' at times t = ℓ√s; its numbers
         also say how large an eigenvalue the linearised method stands, 2(2 − αh)/(h² + 2βh).
+
+    Raises:
+        TypeError: unless s, α and β are real numbers.
+        ValueError: unless s > 0, α > 0 and β ≥ 0, all finite.
     """
+    s, alpha = given("s", s, positive=True), given("alpha", alpha, positive=True)
+    beta = given("beta", beta, positive=False)
     if not isinstance(problem.loss, MSE):
         why = f"it needs the squared error, got {type(problem.loss).__name__}"
         return not_applicable(_THEOREM, _SOURCE, why)
@@ -96,9 +103,12 @@ def certify_igahd(
     L: Quantity,
     weight: RealScalar = 0.5,
 ) -> Certificate:
-    """The certificate from constants that are known already, for a loss w‖·‖²."""
+    """The certificate from known constants, for a loss w‖·‖²; s > 0, α > 0, β ≥ 0."""
     dtype = base.mu.value.dtype
-    s, alpha, beta, w = (jnp.asarray(x, dtype) for x in (s, alpha, beta, weight))
+    s = given("s", s, positive=True).astype(dtype)
+    alpha = given("alpha", alpha, positive=True).astype(dtype)
+    beta = given("beta", beta, positive=False).astype(dtype)
+    w = jnp.asarray(weight, dtype)
     smooth = L.value.astype(dtype)
     h = jnp.sqrt(s)
     a, b = 1 - alpha * h, beta * h

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
+from jaxdip._numbers import given
 from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
@@ -62,7 +63,12 @@ def isehd(
 
     Returns:
         The certificate with bounds 'loss', 'residual', 'parameters' and 'distance'.
+
+    Raises:
+        TypeError: unless α and β are real numbers.
+        ValueError: unless α > 0 and β ≥ 0, both finite.
     """
+    alpha, beta = given("alpha", alpha, positive=True), given("beta", beta, positive=False)
     if not isinstance(problem.loss, MSE):
         why = f"it needs the squared error, got {type(problem.loss).__name__}"
         return not_applicable(_THEOREM, _SOURCE, why)
@@ -76,9 +82,11 @@ def isehd(
 def certify_isehd(
     base: Ground, alpha: RealScalar, beta: RealScalar, weight: RealScalar = 0.5
 ) -> Certificate:
-    """The certificate from constants that are known already, for a loss w‖·‖²."""
+    """The certificate from constants that are known already, for a loss w‖·‖²; α > 0, β ≥ 0."""
     dtype = base.mu.value.dtype
-    alpha, beta, w = (jnp.asarray(x, dtype) for x in (alpha, beta, weight))
+    alpha = given("alpha", alpha, positive=True).astype(dtype)
+    beta = given("beta", beta, positive=False).astype(dtype)
+    w = jnp.asarray(weight, dtype)
     c = alpha * beta
     mu2 = 2 * w * base.mu.value**2
     rho = 2 * jnp.minimum(beta * mu2 / 4, alpha)
@@ -86,7 +94,6 @@ def certify_isehd(
     E0 = rest * base.loss0.value + 0.5 * (beta * base.gradient0.value) ** 2
     reach = 2 / jnp.sqrt(rho) * jnp.sqrt(1 / alpha + beta / rest) * jnp.sqrt(E0)
     one = jnp.ones_like(c)
-    given = "as given"
     moved = Quantity(reach, "length of the path", base.mu.evidence)
     loss = ExponentialBound(E0 / rest, rho)
     return Certificate(
@@ -94,12 +101,12 @@ def certify_isehd(
         source=_SOURCE,
         conditions=(
             *base.hypotheses,
-            Condition("αβ < 1", Quantity(c, given, "closed form"), _one(one)),
+            Condition("αβ < 1", Quantity(c, "as given", "closed form"), _one(one)),
             Condition(
                 "0 < ρ",
                 Quantity(0 * one, "zero", "closed form"),
                 Quantity(rho, "2 min(βμ²/4, α)", base.mu.evidence),
-                otherwise="β = 0 (or α = 0) gives no rate here",
+                otherwise="β = 0 gives no rate here",
             ),
             Condition("R' < R", moved, base.radius),
         ),

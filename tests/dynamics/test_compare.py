@@ -1,10 +1,12 @@
 """Two motions side by side: their gaps against the drivers' own runs, their orders, their ends."""
 
+import diffrax as dfx
 import equinox as eqx
 import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.linalg
 
@@ -159,3 +161,63 @@ def test_wrong_calls_are_answered_in_one_line(key):
         with pytest.raises((ValueError, TypeError), match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_orders_that_mean_nothing_are_refused(key):
+    problem, g, _, _ = linear(key)
+    GF = jd.GradientFlow()
+    label = jd.Optax(optax.sgd(0.1), time_step=0.1)
+    random = jd.StochasticGradientDescent(0.1, 1, key=key)
+    for method, message in ((label, "is a label"), (random, "weak_gap")):
+        jd.compare(problem, GF, method, g, 4)
+        with pytest.raises(ValueError, match=message):
+            jd.compare(problem, GF, method, g, 4, halvings=1)
+        with pytest.raises(ValueError, match=message):
+            jd.convergence_order(problem, GF, method, g, horizon=1.0, steps=10)
+    whole = jd.StochasticGradientDescent(0.01, problem.y.size, key=key)
+    order = jd.compare(problem, GF, whole, g, 20, every=10, halvings=2).order()
+    assert order.successive["theta"][-1] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("flow", "method", "pair"),
+    [
+        (jd.GradientFlow(), jd.GradientDescent(0.1), True),
+        (jd.ISEHD(0.5, 0.1), jd.IGAHD(0.01, 0.5, 0.1), True),
+        (jd.GradientFlow(), jd.IGAHD(0.01, 0.5, 0.1), False),
+        (jd.ISEHD(0.5, 0.1), jd.GradientDescent(0.1), False),
+        (jd.ISEHD(0.5, 0.1), jd.IGAHDVanishing(0.01, 3.0, 0.1), False),
+    ],
+)
+def test_flows_and_methods_that_are_no_pair_are_noted(key, flow, method, pair):
+    problem, g, _, _ = linear(key)
+    notes = jd.compare(problem, flow, method, g, 2, observe={"E": jd.PathLength()}).flow.notes
+    assert any("are no pair" in note for note in notes) != pair
+
+
+def test_mistakes_about_flows_solvers_and_counts_are_answered(key):
+    problem, g, _, _ = linear(key)
+    GF, GD = jd.GradientFlow(), jd.GradientDescent(0.1)
+
+    def order(flow=GF, method=GD, **options):
+        return jd.convergence_order(problem, flow, method, g, **{"horizon": 1.0, **options})
+
+    calls = {
+        "solver='implicit'": lambda: jd.compare(problem, GF, GD, g, 3, solver="implicit"),
+        "not the class": lambda: jd.compare(problem, GF, GD, g, 3, solver=dfx.Tsit5),
+        "got the class itself": lambda: jd.compare(problem, jd.GradientFlow, GD, g, 3),
+        r"ISEHD\(...\), an object": lambda: jd.compare(problem, jd.ISEHD, GD, g, 3),
+        "returned int": lambda: jd.compare(problem, lambda h: 3, GD, g, 3),
+        "takes the time step alone": lambda: jd.compare(problem, jd.ModifiedISEHD, GD, g, 3),
+        "steps is a whole number": lambda: order(steps=0),
+        "convergence_order takes the flow first": lambda: order(GD, GD, steps=10),
+        "convergence_order takes a discrete": lambda: order(GF, GF, steps=10),
+        "horizon is finite and positive": lambda: order(steps=10, horizon=-1.0),
+        "halvings is a whole number": lambda: order(steps=10, halvings=0),
+    }
+    for message, call in calls.items():
+        with pytest.raises((ValueError, TypeError), match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    one, two = (jd.compare(problem, GF, GD, g, 3, solver=s) for s in ("explicit", None))
+    np.testing.assert_array_equal(one.gaps["theta"], two.gaps["theta"])

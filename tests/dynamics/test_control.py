@@ -306,3 +306,30 @@ def test_other_solvers_and_a_flow_of_ones_own(key):
     np.testing.assert_allclose(tsit.loss, dopri.loss, rtol=1e-7)
     f, theta = parametrize(problem, g)
     assert float(f(theta)) == pytest.approx(float(problem.objective(g)))
+
+
+def test_wrong_ways_to_run_are_answered_in_one_line(key):
+    problem, g, _ = examples.problem(key)
+    GF, GD, ts = jd.GradientFlow(), jd.GradientDescent(0.1), jnp.ones(1)
+    calls = {
+        "max_steps is a whole number, at least 1, got 0": {"max_steps": 0},
+        "max_steps is a whole number, at least 1, got -1": {"max_steps": -1},
+        "both 0": {"rtol": 0.0, "atol": 0.0},
+        "adjoint is a diffrax object": {"adjoint": "x"},
+        "stepsize_controller is a diffrax object": {"stepsize_controller": "x"},
+        "watch is a function": {"watch": 3},
+    }
+    for message, options in calls.items():
+        with pytest.raises((ValueError, TypeError), match=message) as caught:
+            jd.integrate(problem, GF, g, ts, **options)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(TypeError, match="ts holds real times"):
+        jd.integrate(problem, GF, g, ts.astype(complex))
+    with pytest.raises(TypeError, match="watch is a function"):
+        jd.iterate(problem, GD, g, 3, watch=3)
+    told = lambda p: None  # noqa: E731
+    with pytest.raises(ValueError, match="not inside jit, vmap or grad"):
+        jax.jit(lambda p: jd.iterate(p, GD, g, 3, watch=told).loss)(problem)
+    with pytest.raises(ValueError, match="not inside jit, vmap or grad"):
+        jax.jit(lambda p: jd.integrate(p, GF, g, ts, watch=told).loss)(problem)
+    jd.integrate(problem, GF, g, ts, max_steps=np.int64(1000), rtol=0.0, atol=1e-4)

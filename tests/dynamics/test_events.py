@@ -254,3 +254,16 @@ def test_wrong_thresholds_are_said(key):
             tolerance=1.0,
             until={"tolerance": jd.events.LossBelow(1.0)},
         )
+
+
+def test_runs_with_events_are_differentiable_forward():
+    problem, g = one_mode()
+
+    def end(step):
+        return jd.iterate(
+            problem, jd.GradientDescent(step), g, 20, mark=jd.events.LossBelow(1e-3)
+        ).loss[-1]
+
+    _, slope = jax.jvp(end, (0.1,), (1.0,))
+    exact = 0.5 * R0**2 * 40 * (1 - 0.1 * LAM) ** 39 * -LAM
+    np.testing.assert_allclose(slope, exact, rtol=1e-9)

@@ -8,6 +8,7 @@ import pytest
 import scipy.linalg
 
 import jaxdip as jd
+from jaxdip._result import RESULTS
 from jaxdip.dynamics._modes import damped_mode, recurrence_mode
 
 OBSERVE = {"signal": jd.observables.Signal(), "prediction": jd.observables.Prediction()}
@@ -179,3 +180,190 @@ def test_what_has_no_closed_form_is_refused(key):
     )
     with pytest.raises(TypeError, match="needs a linear operator"):
         jd.linearised(nonlinear, g)
+
+
+@pytest.mark.parametrize(("dtype", "condition"), [(jnp.float32, 1e4), (jnp.float64, 1e10)])
+@pytest.mark.parametrize("dynamics", [jd.GradientFlow(), jd.ISEHD(1.0, 0.1)], ids=["gf", "isehd"])
+@pytest.mark.parametrize("generator", ["linear", "wide"])
+def test_signal_and_residual_agree_on_an_ill_conditioned_operator(
+    key, dtype, condition, dynamics, generator
+):
+    """A x_lin(t) − y = r(t) up to κε, for well-resolved modes far below √ε of the largest."""
+    n = 6
+    spectrum = jnp.asarray(np.geomspace(1, 1 / condition, n), dtype)
+    A = jd.operators.WithSpectrum(spectrum, m=n, n=n, key=jd.key_for(key, "A"), dtype=dtype)
+    if generator == "linear":
+        g = jd.Linear(jnp.eye(n, dtype=dtype), jnp.zeros(n, dtype))
+    else:
+        g = jd.TwoLayer(latent=4, width=3000, out=n, key=jd.key_for(key, "g"), dtype=dtype)
+    y = jax.random.normal(jd.key_for(key, "y"), (n,), dtype)
+    u = jd.on_sphere(4, key=key, dtype=dtype)
+    problem = jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=y)
+    twin = jd.linearised(problem, g)
+    allowed = 5 * condition * float(jnp.finfo(dtype).eps) * float(jnp.linalg.norm(twin.residual0))
+    for t in (1.0, 1 / float(twin.eigenvalues[-1]), jnp.inf):
+        predicted = A(twin.signal(dynamics, t))
+        apart = jnp.linalg.norm(predicted - y - twin.residual(dynamics, t))
+        assert predicted.dtype == dtype
+        assert float(apart) < allowed
+    assert float(jnp.max(jnp.abs(twin.residual(dynamics, jnp.inf)))) == 0
+    assert float(twin.degrees_of_freedom(dynamics, jnp.inf)) == n
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("width", [100, 20_000])
+def test_modes_of_a_rank_deficient_operator_stay_everywhere(key, dtype, width):
+    """Rank 3 of 5: the others are zero, not rounding that infinite time would blow up."""
+    factors = [jax.random.normal(jd.key_for(key, str(i)), (5, 3), dtype) for i in range(2)]
+    A = jd.operators.Dense(factors[0] @ factors[1].T)
+    g = jd.TwoLayer(latent=4, width=width, out=5, key=jd.key_for(key, "g"), dtype=dtype)
+    u = jd.on_sphere(4, key=key, dtype=dtype)
+    y = jax.random.normal(jd.key_for(key, "y"), (5,), dtype)
+    twin = jd.linearised(jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=y), g)
+    assert np.count_nonzero(twin.singular_values) == 3
+    assert float(twin.degrees_of_freedom(jd.GradientFlow(), jnp.inf)) == 3
+    x = twin.signal(jd.GradientFlow(), jnp.inf)
+    # What remains of the residual is what no x could remove.
+    M = np.asarray(factors[0] @ factors[1].T, np.float64)
+    left = np.linalg.lstsq(np.asarray(factors[0], np.float64), np.asarray(y, np.float64))[0]
+    best = np.asarray(factors[0], np.float64) @ left - np.asarray(y)
+    tolerance = 2000 * float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(M @ np.asarray(x) - np.asarray(y), best, atol=tolerance)
+    np.testing.assert_allclose(twin.residual(jd.GradientFlow(), jnp.inf), best, atol=tolerance)
+
+
+BAD_MOMENTS = [
+    (jd.GradientFlow(), [1.0, 2.0, 3.0], ValueError, "one number, got shape"),
+    (jd.GradientFlow(), -1.0, ValueError, "at least 0"),
+    (jd.GradientFlow(), float("nan"), ValueError, "at least 0"),
+    (jd.GradientFlow(), True, TypeError, "a time for a flow"),
+    (jd.GradientFlow(), 1j, TypeError, "a time for a flow"),
+    (jd.GradientDescent(0.1), [1, 2, 3], ValueError, "one number, got shape"),
+    (jd.GradientDescent(0.1), -3, ValueError, "at least 0"),
+    (jd.GradientDescent(0.1), 3.0, TypeError, "a whole number of steps"),
+    (jd.GradientDescent(0.1), float("inf"), TypeError, "a whole number of steps"),
+    (lambda t: t, 3, TypeError, "a flow or a discrete method"),
+]
+
+
+@pytest.mark.parametrize(("dynamics", "at", "error", "says"), BAD_MOMENTS)
+def test_moments_that_are_none_are_refused_in_one_line(key, dynamics, at, error, says):
+    problem, g, _ = examples.problem(key)
+    twin = jd.linearised(problem, g)
+    at = jnp.asarray(at) if isinstance(at, list) else at
+    calls = (twin.factors, twin.fitted, twin.residual, twin.loss, twin.displacement)
+    calls += (twin.signal, twin.generator, twin.degrees_of_freedom)
+    for call in (*calls, lambda *both: twin.sure(*both, noise=0.1)):
+        with pytest.raises(error, match=says):
+            call(dynamics, at)
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "at", "error", "says"),
+    [
+        (jd.GradientFlow(), 1.0, ValueError, "is a vector"),
+        (jd.GradientFlow(), jnp.ones((2, 2)), ValueError, "is a vector"),
+        (jd.GradientFlow(), jnp.ones(0), ValueError, "is a vector"),
+        (jd.GradientFlow(), jnp.array([0.0, -1.0]), ValueError, "at least 0"),
+        (jd.GradientFlow(), jnp.array([0.0, jnp.inf]), ValueError, "are finite"),
+        (jd.GradientDescent(0.1), 10, ValueError, "is a vector"),
+        (jd.GradientDescent(0.1), jnp.array([0.0, 1.5]), TypeError, "a whole number of steps"),
+        (jd.GradientDescent(0.1), jnp.array([0, -3]), ValueError, "at least 0"),
+    ],
+)
+def test_a_trajectory_takes_a_vector_of_moments(key, dynamics, at, error, says):
+    problem, g, _ = examples.problem(key)
+    with pytest.raises(error, match=says):
+        jd.linearised(problem, g).trajectory(dynamics, at)
+
+
+def test_many_moments_by_vmap_and_jit_are_one_by_one(key):
+    problem, g, _ = examples.problem(key)
+    twin, t = jd.linearised(problem, g), jnp.array([0.0, 0.3, 4.0])
+    many = jax.vmap(lambda a: twin.loss(jd.GradientFlow(), a))(t)
+    closed = jax.jit(lambda t: twin.trajectory(jd.GradientFlow(), t).loss)(t)
+    alone = [float(twin.loss(jd.GradientFlow(), float(a))) for a in t]
+    np.testing.assert_allclose(many, alone, rtol=1e-12)
+    np.testing.assert_allclose(closed, alone, rtol=1e-12)
+
+
+def test_of_stochastic_gradients_there_is_the_mean_alone(key):
+    """Over all batches the mean of one step is the twin's; the mean of the losses is not."""
+    problem, g, _ = examples.problem(key, "linear")
+    twin, m = jd.linearised(problem, g), problem.y.size
+    method = jd.StochasticGradientDescent(0.2, 1, key=key)
+    f = lambda c: problem.predict(jd.Linear(g.J, c))  # noqa: E731
+    J, r = jax.jacfwd(f)(g.c), f(g.c) - problem.y
+    residuals = jnp.stack([f(g.c - 0.2 * m * J[i] * r[i]) for i in range(m)]) - problem.y
+    np.testing.assert_allclose(residuals.mean(0), twin.residual(method, 1), rtol=1e-10)
+    losses = 0.5 * (residuals**2).sum(1)
+    full = float(twin.loss(jd.GradientDescent(0.2), 1))
+    assert float(losses.mean()) > 1.01 * full
+    for dynamics in (method, jd.with_path_length(method)):
+        for call in (
+            lambda d=dynamics: twin.loss(d, 1),
+            lambda d=dynamics: twin.sure(d, 1, noise=0.1),
+            lambda d=dynamics: twin.trajectory(d, jnp.arange(3)),
+        ):
+            with pytest.raises(ValueError, match="only the mean over its batches"):
+                call()
+
+
+def test_a_twin_that_overflows_has_diverged_as_the_run_has(key):
+    problem, g, _ = examples.problem(key, "linear")
+    twin = jd.linearised(problem, g)
+    stable = 2 / float(twin.eigenvalues[0])
+    at = jnp.array([0, 10, 3000, 4000])
+    method = jd.GradientDescent(1.5 * stable)
+    closed = twin.trajectory(method, at)
+    run = jd.iterate(problem, method, g, 4000, at=[0, 10, 3000, 4000])
+    assert bool(run.result == RESULTS.diverged)
+    assert bool(closed.result == RESULTS.diverged)
+    np.testing.assert_array_equal(np.isfinite(closed.loss), [True, True, False, False])
+    np.testing.assert_allclose(closed.generator.c, twin.generator(method, 10).c, rtol=1e-12)
+    np.testing.assert_allclose(closed.generator.c, run.generator.c, rtol=1e-8)
+    nowhere = twin.trajectory(method, at[2:])
+    np.testing.assert_array_equal(nowhere.generator.c, g.c)
+    shorter = jd.GradientDescent(0.9 * stable)
+    assert bool(twin.trajectory(shorter, at).result == RESULTS.completed)
+    both = jax.vmap(lambda s: twin.trajectory(jd.GradientDescent(s), at).result == RESULTS.diverged)
+    np.testing.assert_array_equal(both(jnp.array([1.5, 0.9]) * stable), [True, False])
+
+
+@pytest.mark.parametrize("operator", ["wide", "tall"])
+def test_at_infinity_the_twin_is_the_least_squares_solution(key, operator):
+    problem, g, _ = examples.problem(key, "linear", operator)
+    twin = jd.linearised(problem, g)
+    J = np.asarray(problem.operator.matrix() @ g.J)
+    best = np.asarray(g.c) - np.linalg.pinv(J) @ np.asarray(twin.residual0)
+    for flow in (jd.GradientFlow(), jd.ISEHD(0.6, 0.25)):
+        np.testing.assert_allclose(twin.generator(flow, jnp.inf).c, best, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "at"),
+    [(jd.ISEHD(), 3.0), (jd.GradientDescent(), 30), (jd.IGAHD(), 30)],
+    ids=["isehd", "gd", "igahd"],
+)
+def test_numbers_left_to_the_problem_are_those_of_the_drivers(key, dynamics, at):
+    problem, g, _ = examples.problem(key, "linear", "wide")
+    twin = jd.linearised(problem, g)
+    if isinstance(dynamics, jd.ISEHD):
+        run = jd.integrate(problem, dynamics, g, jnp.array([at]), rtol=1e-11, atol=1e-12)
+    else:
+        run = jd.iterate(problem, dynamics, g, at)
+    closed = twin.trajectory(dynamics, jnp.array([at]))
+    assert float(twin.loss(dynamics, at)) == pytest.approx(float(run.loss[-1]), rel=1e-8)
+    assert float(closed.loss[0]) == pytest.approx(float(run.loss[-1]), rel=1e-8)
+    assert set(run.notes) <= set(closed.notes)
+    for name, value in closed.stats.items():
+        assert float(value) == pytest.approx(float(run.stats[name]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("noise", "error"), [(-1.0, ValueError), (float("nan"), ValueError), (None, TypeError)]
+)
+def test_a_noise_that_is_none_is_refused(key, noise, error):
+    problem, g, _ = examples.problem(key)
+    with pytest.raises(error, match=r"^noise is "):
+        jd.linearised(problem, g).sure(jd.GradientFlow(), 1.0, noise=noise)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 import jaxdip as jd
 from jaxdip.dynamics._closed_form import AbstractClosedForm
@@ -265,3 +266,93 @@ def test_single_precision_and_batches():
         wide = dynamics.fitted(lam.astype(float), jnp.asarray(at))
         assert narrow.dtype == jnp.float32
         np.testing.assert_allclose(narrow, wide, rtol=1e-5)
+
+
+#: D = b²/4 − λ as a fraction of b²/4: at, next to, near and away from critical damping.
+NEAR_CRITICAL = [0.0, 1e-16, -1e-16, 1e-9, -1e-9, 1e-3, -1e-3, 0.15, -0.15, 0.3, -0.3]
+
+
+@pytest.mark.parametrize("t", [1e-4, 0.3, 2.0, 30.0])
+def test_factors_near_critical_damping_are_right_to_rounding(t):
+    b = 1.4
+    lam = jnp.asarray([b * b / 4 * (1 - x) for x in NEAR_CRITICAL])
+    ours = damped_mode(jnp.asarray(b), lam, jnp.asarray(t))
+    slopes = damped_slope(jnp.asarray(b), lam, jnp.asarray(t))
+    with localcontext() as context:
+        context.prec = 120
+        for i, x in enumerate(lam):
+            system = [[Decimal(0), Decimal(1)], [-Decimal(float(x)), -Decimal(b)]]
+            (truth, _), (slope, _) = exponential(system, Decimal(t))
+            assert abs(Decimal(float(ours.left[i])) - truth) < Decimal(10 * EPS)
+            assert abs(Decimal(float(ours.gone[i])) / (1 - truth) - 1) < Decimal(20 * EPS)
+            assert abs(Decimal(float(slopes[i])) / slope - 1) < Decimal(200 * EPS)
+
+
+@pytest.mark.parametrize("t", [0.3, 2.0, 30.0])
+@pytest.mark.parametrize("near", NEAR_CRITICAL)
+def test_derivatives_near_critical_damping(near, t):
+    """Against the sensitivities s = ∂q: s̈ + bṡ + λs = −q̇ for b, −q for λ."""
+    b = 1.4
+    lam = b * b / 4 * (1 - near)
+    A = np.array([[0, 1], [-lam, -b]])
+    mode = lambda b, lam: damped_mode(b, lam, jnp.asarray(t))  # noqa: E731
+    backward = jax.grad(lambda *x: mode(*x).left, (0, 1))(jnp.asarray(b), jnp.asarray(lam))
+    for which, source in enumerate(([0, -1], [-1, 0])):
+        both = np.block([[A, np.zeros((2, 2))], [np.array([[0, 0], source]), A]])
+        exact = scipy.linalg.expm(both * t)[2, 0]
+        assert float(backward[which]) == pytest.approx(exact, rel=1e-9, abs=1e-13)
+        ones = [jnp.asarray(float(i == which)) for i in range(2)]
+        _, along = jax.jvp(mode, (jnp.asarray(b), jnp.asarray(lam)), tuple(ones))
+        np.testing.assert_allclose([along.left, -along.gone], exact, rtol=1e-9, atol=1e-13)
+
+
+def test_derivatives_of_flows_at_critical_damping():
+    """b = 2, λ = t = 1: q = e^{−a}(cosh r + a sinh r/r), r² = a² − 1, so dq/dα = 1/(6e)."""
+    factor = lambda alpha: jd.ISEHD(alpha, 0.0).mode(jnp.array([1.0]), 1.0)[0]  # noqa: E731
+    assert float(jax.grad(factor)(2.0)) == pytest.approx(np.exp(-1) / 6, rel=1e-13)
+    h = 1e-4
+    ends = [float(jax.grad(factor)(2.0 + d)) for d in (h, -h)]
+    second = jax.grad(jax.grad(factor))(2.0)
+    assert float(second) == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-7)
+    # c κ = 2√(cλ) at h = 0.2, α = 1: the critical λ of the modified flow, with β = 0.
+    modified = lambda lam: jd.ModifiedISEHD(0.04, 1.0, 0.0).mode(lam, jnp.asarray(3.0))  # noqa: E731
+    edge = jnp.asarray(1.1 / 4)
+    ends = [float(modified(edge + d)) for d in (h, -h)]
+    assert float(jax.grad(modified)(edge)) == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("name", FLOWS)
+def test_at_infinity_modes_are_at_their_limit(name, dtype):
+    """What can be fitted is; a mode with λ = 0 stays; and so under jit and vmap."""
+    flow = FLOWS[name][0]
+    lam = jnp.array([0.0, 1e-20, 1e-4, 1.0, 1e6], dtype)
+    for call in (
+        flow.mode,
+        eqx.filter_jit(flow.mode),
+        eqx.filter_vmap(flow.mode, in_axes=(0, None)),
+    ):
+        np.testing.assert_array_equal(call(lam, jnp.asarray(jnp.inf)), [1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(flow.fitted(lam, jnp.asarray(jnp.inf)), [0, 1, 1, 1, 1])
+    # It is the limit: the same at any finite time beyond.
+    late = flow.mode(lam, jnp.asarray(1e30))
+    np.testing.assert_allclose(late, [1, 0, 0, 0, 0], atol=1e-30)
+
+
+def test_without_damping_there_is_no_limit():
+    zero, one, never = jnp.zeros(()), jnp.ones(()), jnp.asarray(jnp.inf)
+    assert np.isnan(damped_mode(zero, one, never).left)
+    assert np.isnan(damped_slope(zero, one, never))
+    assert float(damped_mode(zero, zero, never).left) == 1
+
+
+def test_a_carried_path_length_does_not_cost_the_twin_its_digits(key):
+    A = jd.operators.Gaussian(m=3, n=6, key=jd.key_for(key, "A"), normalized=True)
+    g = jd.TwoLayer(latent=4, width=30, out=6, key=jd.key_for(key, "g"))
+    problem = jd.Problem(
+        u=jd.on_sphere(4, key=key), operator=A, loss=jd.losses.MSE(), y=jnp.ones(3)
+    )
+    twin = jd.linearised(problem, g)
+    for dynamics, at in ((jd.GradientFlow(), 1e-12), (jd.GradientDescent(1e-12), 1)):
+        carried = twin.fitted(jd.with_path_length(dynamics), at)
+        np.testing.assert_array_equal(carried, twin.fitted(dynamics, at))

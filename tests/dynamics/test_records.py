@@ -254,3 +254,155 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(tmp_path):
     assert int(rest.stdout.split()[0]) == 1
     assert len(rest.stdout.splitlines()) < 1500
     assert rest.stdout.split()[-1] == whole
+
+
+def checkpoint_of(problem, method, g, **options):
+    part = jd.iterate(problem, method, g, 9, every=3, watch=lambda p: p.done == 2, **options)
+    return part.checkpoint
+
+
+def stochastic(batch):
+    return jd.StochasticGradientDescent(0.1, batch, key=jax.random.key(0))
+
+
+def decaying(first):
+    return jd.GradientDescent(lambda tau: first / (1 + tau.astype(float)))
+
+
+OTHER_SETTINGS = {
+    "static field": (
+        jd.IGAHD(0.04, 1.0, 0.2),
+        jd.IGAHD(0.04, 1.0, 0.2, gradient_at="eta"),
+    ),
+    "batch": (stochastic(1), stochastic(3)),
+    "closure": (decaying(0.01), decaying(0.1)),
+    "code": (
+        jd.GradientDescent(lambda tau: 0.01 * jnp.exp(-tau.astype(float))),
+        jd.GradientDescent(lambda tau: 0.01 * jnp.cos(tau.astype(float))),
+    ),
+    "optax": (jd.Optax(optax.sgd(0.1)), jd.Optax(optax.sgd(0.2))),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_SETTINGS)
+def test_other_settings_are_another_run(name, key):
+    problem, g, _ = examples.problem(key)
+    one, other = OTHER_SETTINGS[name]
+    saved = checkpoint_of(problem, one, g)
+    jd.iterate(problem, one, g, 9, every=3, resume=saved)
+    with pytest.raises(ValueError, match=r"differ in numbers, settings or code: method;"):
+        jd.iterate(problem, other, g, 9, every=3, resume=saved)
+
+
+def test_one_entry_of_many_is_seen():
+    A = jd.operators.Identity(10_000)
+    g = jd.Linear(jnp.ones((10_000, 1)))
+    y = jnp.linspace(0, 1, 10_000)
+    problem = jd.Problem(u=jnp.ones(1), operator=A, loss=jd.losses.MSE(), y=y)
+    other = jd.Problem(u=jnp.ones(1), operator=A, loss=jd.losses.MSE(), y=y.at[4321].add(1e-9))
+    method = jd.GradientDescent(1e-5)
+    saved = checkpoint_of(problem, method, g)
+    with pytest.raises(ValueError, match="settings or code: problem;"):
+        jd.iterate(other, method, g, 9, every=3, resume=saved)
+
+
+def test_other_events_are_refused_by_name(key):
+    problem, g, _ = examples.problem(key)
+    method = jd.GradientDescent(0.1)
+    run = {"mark": {"half": jd.events.LossBelow(1.0)}}
+    saved = checkpoint_of(problem, method, g, until=jd.events.LossBelow(1e-3), **run)
+    jd.iterate(problem, method, g, 9, every=3, until=jd.events.LossBelow(1e-3), resume=saved, **run)
+    with pytest.raises(ValueError, match=r"rules for until\['until'\], and what happened"):
+        jd.iterate(
+            problem, method, g, 9, every=3, until=jd.events.LossBelow(1e-6), resume=saved, **run
+        )
+    run["mark"] = {"half": jd.events.When(lambda p, g: p.objective(g) - 0.5)}
+    with pytest.raises(ValueError, match=r"rules for mark\['half'\]"):
+        jd.iterate(
+            problem, method, g, 9, every=3, until=jd.events.LossBelow(1e-3), resume=saved, **run
+        )
+
+
+def test_a_fingerprint_is_that_of_another_process():
+    script = textwrap.dedent(
+        """
+        import jax, jax.numpy as jnp, jaxdip as jd, optax
+        from jaxdip.dynamics._fingerprint import fingerprint
+        key, names = jax.random.key(0), {"b", "a", "c", "d"}
+        rate = 0.1
+        class Own:
+            def __init__(self): self.gain = 2.0
+            def __call__(self, x): return self.gain * x
+        print(fingerprint(
+            a=jd.operators.Callable(Own(), (3,)), b=jd.TwoLayer(latent=2, width=9, out=3, key=key),
+            c=jd.Optax(optax.adam(1e-2)), d=jax.jit(lambda x: rate * jnp.tanh(x)), e=names,
+            f=lambda x: x in {"p", "q", "r"}))
+        """
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+    assert len(found.pop()) > 200
+
+
+def test_a_checkpoint_with_a_foreign_header_is_refused(key, tmp_path):
+    problem, g, _ = examples.problem(key)
+    saved = tmp_path / "run.npz"
+    np.savez(saved, header=np.array("[1, 2]"))
+    with pytest.raises(ValueError, match=r"not a jaxdip checkpoint: its header is a list"):
+        jd.iterate(problem, jd.GradientDescent(0.1), g, 9, resume=saved)
+
+
+def test_counts_of_numpy_are_counts(key):
+    problem, g, _ = examples.problem(key)
+    method = jd.GradientDescent(0.1)
+    ours = jd.iterate(problem, method, g, np.int64(10), at=np.array([1, 2, 5]))
+    np.testing.assert_array_equal(ours.loss, jd.iterate(problem, method, g, 10, at=[1, 2, 5]).loss)
+    jd.iterate(problem, method, g, jnp.asarray(10), every=np.int32(5))
+    assert jd.log_steps(np.int64(100), np.int32(4)) == jd.log_steps(100, 4)
+    for wrong in (True, 2.0, np.float64(3.0), "3"):
+        with pytest.raises(TypeError, match="steps is a whole number, at least 1, got"):
+            jd.iterate(problem, method, g, wrong)
+    for wrong in (3, np.ones((2, 2), int), np.array(3)):
+        with pytest.raises(TypeError, match="at is an increasing list of whole numbers"):
+            jd.iterate(problem, method, g, 10, at=wrong)
+
+
+@pytest.mark.parametrize("method", [jd.GradientDescent, lambda s: jd.IGAHD(s, 0.5, 0.1)])
+def test_chosen_records_are_differentiable_in_reverse(method, key):
+    problem, g, _ = examples.problem(key)
+
+    def losses(step):
+        return jnp.sum(jd.iterate(problem, method(step), g, 13, at=[1, 2, 7]).loss)
+
+    reverse, (_, forward) = jax.grad(losses)(0.05), jax.jvp(losses, (0.05,), (1.0,))
+    h = 1e-5
+    difference = (losses(0.05 + h) - losses(0.05 - h)) / (2 * h)
+    np.testing.assert_allclose(reverse, forward, rtol=1e-9)
+    np.testing.assert_allclose(reverse, difference, rtol=1e-6)
+
+
+def test_functions_of_the_motion_need_an_explicit_solver(key):
+    problem, g, _ = examples.problem(key)
+    observe = {"length": jd.PathLength()}
+    with pytest.raises(ValueError, match='take solver="explicit"'):
+        jd.integrate(
+            problem, jd.ISEHD(0.5, 0.3), g, jnp.ones(1), observe=observe, solver="implicit"
+        )
+
+
+def test_no_energy_is_told_where_damping_has_none(key):
+    problem, g, _ = examples.problem(key)
+    for alpha, known in ((1.0, True), (4.0, False)):
+        run = jd.integrate(
+            problem, jd.ISEHD(alpha, 0.5), g, jnp.ones(1), observe={"E": jd.Energy()}
+        )
+        assert bool(jnp.isfinite(run.observed["E"][0])) == known

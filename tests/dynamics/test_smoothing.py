@@ -138,3 +138,41 @@ def test_wrong_calls(key):
         jd.smoothing_error(make, jd.GradientDescent(0.1), LEVELS)
     with pytest.raises(TypeError, match="a flow or a descent"):
         jd.smoothing_error(make, "gf", LEVELS, ts=jnp.ones(1))
+
+
+def test_the_bound_is_told_only_where_it_is_proven(key):
+    make, gap = linear(np.eye(2), [0.0, -1.0], [1.0, -3.0])
+    ts = jnp.array([0.1])
+    levels = LEVELS[:3]
+    found = jd.smoothing_error(make, jd.GradientFlow(), levels, ts=ts, envelope_gap=gap)
+    assert found.bound is not None
+    inertial = jd.smoothing_error(make, jd.ISEHD(1.0, 0.1), levels, ts=ts, envelope_gap=gap)
+    assert inertial.bound is None
+    curved = jd.smoothing_error(
+        lambda tau: network(tau, key), jd.GradientFlow(), levels, ts=ts, envelope_gap=gap
+    )
+    assert curved.bound is None
+
+
+def test_runs_that_differ_in_more_than_their_level_are_refused(key):
+    make, _ = linear(np.eye(2), [0.0, -1.0], [1.0, -3.0])
+    with pytest.raises(ValueError, match=r"step_size differs between the levels.*give the step"):
+        jd.smoothing_error(lambda tau: network(tau, key), jd.GradientDescent(), LEVELS, steps=10)
+    # The loss starts at 3 − δ and falls by 0.3 a step.
+    ending = jd.events.LossBelow(1.65)
+    with pytest.raises(ValueError, match=r"records at different times.*constant step size"):
+        jd.smoothing_error(make, jd.GradientDescent(0.15), LEVELS, steps=20, until=ending)
+    with pytest.raises(ValueError, match="'theta' is always"):
+        jd.smoothing_error(
+            make, jd.GradientDescent(0.1), LEVELS, steps=3, observe={"theta": lambda p, g: g.c}
+        )
+
+
+def test_a_level_that_arithmetic_takes_for_zero_is_refused():
+    with pytest.raises(ValueError, match="smallest normal number"):
+        jd.losses.SmoothL1(1e-320)
+    r = jnp.array([0.0, 0.5, -2.0], jnp.float32)
+    for delta in (1e-60, 1e-30):
+        loss = jd.losses.SmoothL1(delta)
+        np.testing.assert_allclose(loss(r, jnp.zeros_like(r)), 2.5, rtol=1e-6)
+        np.testing.assert_allclose(jax.grad(loss)(r, jnp.zeros_like(r)), [0, 1, -1], rtol=1e-6)

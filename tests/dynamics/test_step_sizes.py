@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import jaxdip as jd
+from jaxdip.dynamics._clock import start_clock
 from jaxdip.problem import parametrize
 
 
@@ -445,3 +446,94 @@ def test_wrong_numbers_are_answered_in_one_line(name):
     with pytest.raises((ValueError, TypeError), match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_a_schedule_that_turns_negative_is_refused_or_diverges(key):
+    problem, g, _ = examples.problem(key)
+    for first in (-0.1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="at step 0 of the schedule"):
+            jd.steps.Schedule(lambda tau, first=first: first + 0.0 * tau.astype(float))
+    run = jd.iterate(
+        problem, jd.GradientDescent(lambda tau: 0.1 - 0.02 * tau.astype(float)), g, 20, every=4
+    )
+    assert bool(run.result == jd.RESULTS.diverged)
+    np.testing.assert_allclose(run.ts[:2], [0.0, 0.4 - 0.02 * 6], rtol=1e-12)
+    assert np.isfinite(run.ts).all()
+    warming = jd.iterate(problem, jd.GradientDescent(lambda tau: 1e-3 * tau.astype(float)), g, 5)
+    assert bool(warming.result == jd.RESULTS.completed)
+
+
+def test_the_clock_does_not_drift_in_single_precision():
+    """10⁵ steps of 0.1 in single precision: plain sums are off by 1e-3 relatively."""
+    step = jnp.asarray(0.1, jnp.float32)
+
+    def body(_, carry):
+        clock, plain = carry
+        return clock.after(step), plain + step
+
+    start = (start_clock(step), jnp.zeros((), jnp.float32))
+    clock, plain = jax.lax.fori_loop(0, 100_000, body, start)
+    exact = 100_000 * float(np.float32(0.1))
+    assert abs(float(clock.t) / exact - 1) < 2e-7
+    assert abs(float(plain) / exact - 1) > 1e-5
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        jd.GradientDescent(lambda tau: 0.1 + 0.0 * tau.astype(float)),
+        jd.GradientDescent(jd.steps.Armijo(0.1, growth=1.0)),
+        jd.IGAHDBacktracking(0.01, 1.0, 0.0),
+    ],
+)
+def test_rules_that_accumulate_time_use_that_clock(method):
+    # So slow that every step passes to the end.
+    problem, g = quadratic([1e-4])
+    f, theta = parametrize(problem, g)
+
+    def body(_, carry):
+        return method.step(f, *carry)
+
+    first = (theta, method.init(f, theta))
+    _, memory = jax.lax.fori_loop(0, 20_000, body, first)
+    # A plain sum of 20 000 steps is off by about 1e-12.
+    assert float(method.time(jnp.asarray(20_000), memory)) == pytest.approx(2000, rel=1e-15)
+
+
+def test_the_default_level_sees_saturation():
+    """A start from which every step ends below it: the limit is finite nevertheless."""
+    problem, g, _ = examples.problem(jax.random.key(3))
+    method = jd.GradientDescent(1.0)
+    start = float(problem.objective(g))
+    wild = jd.iterate(problem, jd.GradientDescent(1e6), g, 500)
+    assert float(wild.loss[-1]) < 0.2 * start
+    found = jd.largest_stable_step(problem, method, g)
+    assert 1 < float(found.measured) / float(found.predicted) < 100
+    assert "half the predicted step" in found.how
+    same = jd.largest_stable_step(problem, method, g, level=start)
+    assert float(same.measured) > 100 * float(found.measured)
+
+
+def test_the_measured_step_of_igahd_is_one_that_it_takes():
+    """λ = 10⁻² is stable nearly up to h = 1, and α h ≤ 1 ends the search at 1/2."""
+    problem, g = quadratic([0.01])
+    method = jd.IGAHD(0.04, 2.0, 0.0)
+    found = jd.largest_stable_step(problem, method, g, steps=50)
+    assert float(found.predicted) > 0.9
+    assert float(found.measured) == pytest.approx(0.5)
+    assert "at most 1/alpha" in found.how
+    method.with_time_step(found.measured)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        jd.GradientDescent(jd.steps.Armijo(1.0)),
+        jd.GradientDescent(jd.steps.Table(jnp.array([0.1, 0.2]))),
+        jd.GradientDescent(lambda tau: 0.1 / (1 + tau.astype(float))),
+        jd.IGAHDBacktracking(0.1, 1.0, 0.1),
+    ],
+)
+def test_rules_that_would_be_replaced_have_no_stable_step(method):
+    with pytest.raises(ValueError, match="chooses its steps as it goes"):
+        jd.largest_stable_step(PROBLEM, method, G)

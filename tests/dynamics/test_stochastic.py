@@ -271,7 +271,7 @@ def test_full_batches_leave_the_modified_flow(key):
     problem, g, _ = examples.problem(key, "two-layer-both", "tall")
     ts = jnp.array([0.0, 0.3, 0.5])
     flow = jd.StochasticGradientFlow(0.1, problem.y.size, order=2)
-    ours = jd.integrate_stochastic(problem, flow, g, ts, key=key, dt=0.002)
+    ours = jd.integrate_stochastic(problem, flow, g, ts, key=key, dt=0.002, tol=0.0005)
     exact = jd.integrate(problem, jd.ModifiedGradientFlow(0.1), g, ts, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(ours.loss, exact.loss, rtol=1e-5)
 
@@ -283,7 +283,9 @@ def test_one_path_at_every_dt_and_solver(key):
     ts = jnp.array([0.5, 1.0])
 
     def loss(dt, solver=None):
-        return jd.integrate_stochastic(problem, flow, g, ts, key=key, dt=dt, solver=solver).loss
+        return jd.integrate_stochastic(
+            problem, flow, g, ts, key=key, dt=dt, solver=solver, tol=1 / 4096
+        ).loss
 
     fine = loss(1 / 1024)
     assert float(jnp.max(jnp.abs(loss(1 / 1024, dfx.Euler()) / fine - 1))) < 0.02
@@ -383,7 +385,7 @@ def test_wrong_calls_say_what_to_do(key):
     with pytest.raises(ValueError, match="batch is at most the 3 entries"):
         jd.iterate(problem, jd.StochasticGradientDescent(0.1, 4, key=key), g, 2)
     jd.iterate(problem, jd.StochasticGradientDescent(0.1, 4, key=key, replace=True), g, 2)
-    with pytest.raises(ValueError, match="batch is at least 1"):
+    with pytest.raises(ValueError, match="batch is a whole number, at least 1"):
         jd.StochasticGradientFlow(0.1, 0)
     with pytest.raises(ValueError, match="order is the weak order, 1 or 2"):
         jd.StochasticGradientFlow(0.1, 1, order=3)
@@ -395,3 +397,22 @@ def test_wrong_calls_say_what_to_do(key):
         jd.StochasticGradientDescent(jd.steps.Armijo(), 2, key=key)
     with pytest.raises(ValueError, match="no stability limit mode by mode"):
         method.stable_time_step(jnp.asarray(1.0))
+
+
+def test_the_path_does_not_depend_on_dt(key):
+    """θ̇ = noise alone is its end: with one mode and Euler, two dt agree up to the drift."""
+    problem, g, _ = examples.problem(key)
+    flow = jd.StochasticGradientFlow(0.2, 1)
+    ts = jnp.array([0.2])
+
+    def end(dt, **options):
+        return jd.integrate_stochastic(problem, flow, g, ts, key=key, dt=dt, **options).generator.W
+
+    coarse, fine = end(0.025), end(0.0125)
+    other = end(0.0125, tol=0.0125 / 64)
+    np.testing.assert_allclose(coarse, fine, atol=0.02)
+    assert float(jnp.max(jnp.abs(other - fine))) > 0
+    with pytest.raises(ValueError, match=r"too coarse for dt=0\.001; give tol at most dt/4"):
+        end(0.001)
+    with pytest.raises(TypeError, match="max_steps is a whole number"):
+        end(0.025, max_steps=1.5)

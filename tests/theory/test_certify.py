@@ -98,3 +98,20 @@ def test_single_precision_certificates_are_close():
     # Rounding is allowed for on the safe side: σ_min less its error.
     ratio = float(certificate.margin) / float(exact.margin)
     assert 0.97 < ratio < 1.0005
+
+
+def test_verdicts_along_a_run_are_those_of_its_networks():
+    problem, g = case(k=100, offset=1.0)
+    observe = {
+        "holds": theory.Holds(theory.gradient_flow),
+        "margin": theory.Margin(theory.gradient_flow),
+    }
+    run = jd.iterate(problem, jd.GradientDescent(5.0), g, 300, every=100, observe=observe)
+    first = theory.gradient_flow(problem, g)
+    np.testing.assert_allclose(run.observed["margin"][0], first.margin, rtol=1e-9)
+    last = theory.gradient_flow(problem, run.generator)
+    np.testing.assert_allclose(run.observed["margin"][-1], last.margin, rtol=1e-6)
+    np.testing.assert_array_equal(run.observed["holds"], run.observed["margin"] > 1)
+    # Nearer to fitting, the theorem comes to hold: a later start is a better one.
+    assert not bool(run.observed["holds"][0])
+    assert bool(run.observed["holds"][-1])

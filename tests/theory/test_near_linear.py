@@ -12,7 +12,7 @@ from jaxdip._types import Array
 from jaxdip.analysis import ConstantLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import dense_jacobian
-from jaxdip.theory import near_linear
+from jaxdip.theory import gradient_descent, igahd, isehd, near_linear
 
 GAMMA, STEPS = 0.5, 400
 
@@ -176,3 +176,42 @@ def test_where_the_theorem_says_nothing_there_is_no_number():
             assert np.isnan(float(certificate.bound("residual", jnp.asarray(1.0))))
     with pytest.raises(KeyError, match="promises nothing about 'signal'"):
         near_linear(problem, g, GAMMA).bound("signal", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("lipschitz", "together"),
+    [("closed form", "dense spectrum"), ("bound", "dense spectrum"), ("sampled", "sampled")],
+)
+def test_what_is_made_of_two_numbers_rests_on_the_weaker(lipschitz, together):
+    """β = ‖A J‖ + ε/2 and R, which starts from ‖J⁺r0‖, need the spectrum and Lip(A J)."""
+    problem, g = wide(jax.random.key(0), k=50)
+    lip = ConstantLipschitz(value=jnp.array(1e-3), evidence=lipschitz, how="by assumption")
+    certificate = near_linear(problem, g, GAMMA, lipschitz=lip)
+    assert {certificate.numbers[name].evidence for name in "βεR"} == {together}
+    assert certificate.conditions[1].left.evidence == together
+    assert certificate.conditions[2].right.evidence == together
+    assert certificate.grade == ("estimated" if lipschitz == "sampled" else "computed")
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.1, float("inf"), float("nan"), None, "1"])
+def test_a_step_or_a_damping_of_which_no_theorem_speaks_is_refused(bad):
+    problem, g = wide(jax.random.key(0), k=50)
+    kind = ValueError if isinstance(bad, float) else TypeError
+    calls = {
+        "step_size": [
+            lambda: near_linear(problem, g, bad),
+            lambda: gradient_descent(problem, g, bad),
+        ],
+        "alpha": [
+            lambda: isehd(problem, g, bad, 0.1),
+            lambda: igahd(problem, g, 0.1, bad, 0.1),
+        ],
+        "s": [lambda: igahd(problem, g, bad, 0.1, 0.1)],
+    }
+    # β = 0 is allowed.
+    beta = [lambda: isehd(problem, g, 0.1, bad), lambda: igahd(problem, g, 0.1, 0.1, bad)]
+    calls["beta"] = beta if bad != 0 else []
+    for name, each in calls.items():
+        for call in each:
+            with pytest.raises(kind, match=f"^{name} is "):
+                call()
