@@ -57,9 +57,9 @@ def lazy_injectivity(problem: Problem, generator: AbstractGenerator) -> Quantity
     Raises:
         ValueError: if the Jacobian is too large for a dense decomposition.
     """
-    found = _dense_spectrum(problem, generator)
+    left, values, _ = _dense_spectrum(problem, generator)
     linear = problem.operator.linearize(problem.signal(generator))
-    scaled = found.left * found.values
+    scaled = left[:, : values.shape[0]] * values
     K_At = jnp.matmul(scaled, _observe(linear, scaled).T, precision=_HIGHEST)
     Q, s, _ = jnp.linalg.svd(K_At, full_matrices=False)
     Q, rank = _live(Q, s, s[0] * (max(K_At.shape) * float(jnp.finfo(s.dtype).eps)))
@@ -132,19 +132,19 @@ def _descend(top: Array, low: Array, c: Array, steps: int) -> Array:
     return jax.lax.fori_loop(0, steps, step, (c, quotient(c), longest))[1]
 
 
-def _dense_spectrum(problem: Problem, generator: AbstractGenerator):
+def _dense_spectrum(problem: Problem, generator: AbstractGenerator) -> tuple[Array, Array, Array]:
+    """Left singular vectors and values of J_g, and the rounding of the values."""
     found = spectrum(problem, generator, of="J", vectors=True)
-    if found.method == "krylov":
+    if found.method == "krylov" or found.left is None:
         raise ValueError(
             "the tangent space needs all left singular vectors of the Jacobian, and this one is "
             "too large for a dense decomposition; take secant_modulus on signals of a run instead"
         )
-    return found
+    return found.left, found.values, found.rounding
 
 
 def _tangent_basis(problem: Problem, generator: AbstractGenerator) -> tuple[Array, Array]:
-    found = _dense_spectrum(problem, generator)
-    return _live(found.left, found.values, found.rounding)
+    return _live(*_dense_spectrum(problem, generator))
 
 
 def _live(Q: Array, s: Array, rounding: Array) -> tuple[Array, Array]:

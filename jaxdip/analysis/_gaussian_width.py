@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdip._evidence import Quantity
+from jaxdip._evidence import Evidence, Quantity
 from jaxdip._types import Array, Float, Key, RealScalar
 from jaxdip.analysis._jacobian import check_count
 
@@ -63,7 +63,7 @@ def gordon_bound(
     t = jnp.asarray(deviation, w.dtype)
     scale = math.sqrt(m) if normalized else 1.0
     value = jnp.maximum(chi_mean(m) - w - t, 0) / scale
-    evidence = "bound" if width.grade == "proven" else width.evidence
+    evidence = _of_a_bound(width)
     how = f"a_m - w - t, with probability 1 - exp(-t^2/2); {width.how}"
     chance = Quantity(-jnp.expm1(-(t**2) / 2), "1 - exp(-t^2/2)", "closed form")
     return GordonBound(Quantity(value, how, evidence), chance)
@@ -76,7 +76,7 @@ def sample_bound(width: Quantity) -> Quantity:
 
     Reference: Corollary 3.3 of arXiv 1012.0621.
     """
-    evidence = "bound" if width.grade == "proven" else width.evidence
+    evidence = _of_a_bound(width)
     return Quantity(width.value**2 + 1, f"m > w^2 + 1; {width.how}", evidence)
 
 
@@ -120,6 +120,11 @@ def l1_descent_width(x: Float[Array, " n"], *, key: Key, draws: int = 1000) -> Q
     g = jax.random.normal(key, (draws, sign.shape[0]), sign.dtype)
     value = jnp.mean(jax.vmap(lambda v: _l1_distance(v, sign))(g))
     return Quantity(value, f"mean of dist(g, cone ∂‖x‖₁) over {draws} draws", "sampled")
+
+
+def _of_a_bound(width: Quantity) -> Evidence:
+    """What a bound that uses this width rests on."""
+    return "bound" if width.grade == "proven" else width.evidence
 
 
 def _unit_columns(directions: Array) -> Array:

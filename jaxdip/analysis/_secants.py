@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdip._evidence import Quantity
+from jaxdip._evidence import Evidence, Quantity
 from jaxdip._types import Array, RealScalar
 from jaxdip.analysis._jacobian_lipschitz import AbstractJacobianLipschitz, jacobian_lipschitz
 from jaxdip.analysis._spectrum import spectrum
@@ -88,7 +88,7 @@ def forward_lipschitz(
     zero = jnp.zeros(operator.in_structure.shape, operator.in_structure.dtype)
     norm = _derivative_values(operator, zero)[0]
     value = norm + curvature.value.astype(norm.dtype) * jnp.asarray(radius, norm.dtype)
-    evidence = "bound" if curvature.grade == "proven" else curvature.evidence
+    evidence: Evidence = "bound" if curvature.grade == "proven" else curvature.evidence
     return Quantity(value, f"‖J_F(0)‖ + Lip(J_F) ρ; {curvature.how}", evidence)
 
 
@@ -127,9 +127,7 @@ def sigma_F_bound(
     reach = jnp.asarray(radius, dtype)
     slope = largest.value.astype(dtype) + reach * lipschitz(reach).astype(dtype)
     value = jnp.maximum(at_start - curvature.value.astype(dtype) * slope * reach, 0)
-    grades = (curvature.evidence, lipschitz.evidence, largest.evidence)
-    doubtful = [e for e in grades if e not in ("closed form", "bound", "dense spectrum")]
-    evidence = doubtful[0] if doubtful else "dense spectrum"
+    evidence = _weakest_evidence(curvature.evidence, lipschitz.evidence, largest.evidence)
     how = f"σ_min(J_F(x0)) − Lip(J_F) sup‖J_g‖ R'; {curvature.how}"
     return Quantity(value, how, evidence)
 
@@ -145,6 +143,14 @@ def sigma_F_sampled(operator: AbstractOperator, signals: Array) -> Quantity:
     values = jax.lax.map(lambda x: _derivative_values(operator, x)[-1], signals)
     how = f"least σ_min(J_F(x)) over {signals.shape[0]} signals"
     return Quantity(jnp.min(values), how, "sampled")
+
+
+def _weakest_evidence(*given: Evidence) -> Evidence:
+    """That of the first number in doubt, else that of a decomposition."""
+    for evidence in given:
+        if evidence not in ("closed form", "bound", "dense spectrum"):
+            return evidence
+    return "dense spectrum"
 
 
 def _derivative_values(operator: AbstractOperator, x: Array) -> Array:

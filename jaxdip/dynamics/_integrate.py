@@ -94,7 +94,8 @@ def integrate(
             a million, or 4096 if `dense`, which keeps all of them in memory.
         adjoint: how to differentiate; by default diffrax's `RecursiveCheckpointAdjoint`.
         until: events at the first of which the run ends; their time is located on the solver's
-            interpolant, and the moment becomes the last record.
+            interpolant, and the moment becomes the last record (inside jit or vmap, where arrays
+            keep their length, the last one with a finite time).
         mark: events whose first time is noted in `hits` while the run goes on.
         dense: also return θ as a function of time, in `Solution.dense`.
         watch: called with a `Progress` after every record, outside compiled code; returning True

@@ -110,17 +110,17 @@ def _range(activation: str, given: tuple[float, float] | None) -> tuple[float, f
 
 def _density(low: float, high: float, scale: float) -> float:
     """δ, by quadrature over h and a search over β."""
-    h = np.linspace(-9, 9, 18_001)
+    h = np.linspace(-9, 9, 3_601)
     weight = np.exp(-(h**2) / 2)
     weight /= weight.sum()
 
     def ratio(log_beta: float) -> float:
         s = np.clip(-np.exp(log_beta) * h, low, high)
-        return (weight @ (-h * s)) ** 2 / (weight @ s**2 + scale**2)
+        return np.sum(weight * h * s) ** 2 / (np.sum(weight * s**2) + scale**2)
 
-    grid = np.linspace(-8, 8, 81)
+    grid = np.linspace(-8, 8, 41)
     best = grid[np.argmax([ratio(b) for b in grid])]
-    fine = np.linspace(best - 0.2, best + 0.2, 41)
+    fine = np.linspace(best - 0.4, best + 0.4, 41)
     return max(ratio(b) for b in fine)
 
 

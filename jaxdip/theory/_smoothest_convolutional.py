@@ -106,7 +106,11 @@ def convolutional_recovery(
     if why is None and 9 * m > n:
         why = f"it needs m <= n/9, got m = {m} and n = {n}"
     fits = (xi <= largest) & linear.applicable & (why is None)
-    late = jnp.nan if linear.obstacle is not None else linear.bound("limit signal", jnp.inf)
+    late = (
+        jnp.nan
+        if linear.obstacle is not None
+        else linear.bound("limit signal", jnp.asarray(jnp.inf, dtype))
+    )
     error = jnp.where(fits, xi * jnp.linalg.norm(c) + late, jnp.nan)
     chance = 1 - 3 * jnp.exp(-jnp.asarray(m / 6, dtype)) - delta
     assumed = "if the network is wide enough, by an unknown constant"

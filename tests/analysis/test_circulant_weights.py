@@ -24,7 +24,8 @@ def triangular(n, p):
 
 def jacobian_by_hand(U, C, v):
     """J of ReLU(U C) v in the columns of C, one block a channel."""
-    return np.concatenate([v_l * (U @ c > 0)[:, None] * U for v_l, c in zip(v, C.T)], axis=1)
+    blocks = [v_l * (U @ c > 0)[:, None] * U for v_l, c in zip(v, C.T, strict=True)]
+    return np.concatenate(blocks, axis=1)
 
 
 def test_the_circulant_is_scipys(key):

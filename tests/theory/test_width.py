@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 import jaxdip as jd
@@ -23,7 +24,7 @@ def sigmas(rng, n, k, draws, phi="sigmoid", both=False):
         V = rng.choice([-1.0, 1.0], (n, k))
         K = (V * np.asarray(slope) ** 2) @ V.T / k
         K = K + both * np.mean(np.asarray(value) ** 2) * np.eye(n)
-        found.append(np.sqrt(np.linalg.eigvalsh(K)[0]))
+        found.append(np.sqrt(max(np.linalg.eigvalsh(K)[0], 0)))
     return np.array(found)
 
 
@@ -94,31 +95,30 @@ def test_the_mean_square_of_the_initial_residual(key):
     assert k == pytest.approx(by_hand, rel=1e-12)
 
 
-def stated(key, m=2, n=4, k=500, both=False, loss=None, **options):
+def stated(key, m=2, n=4, k=500, both=False, loss=None, offset=1.0, **options):
     A = jd.operators.Gaussian(m=m, n=n, key=jd.key_for(key, "A"))
     g = jd.TwoLayer(latent=3, width=k, out=n, key=jd.key_for(key, "g"), both=both, **options)
     u = jd.on_sphere(3, key=key)
-    y = A(g(u)) + jnp.linspace(0.1, 0.2, m)
+    y = A(g(u)) + offset * jnp.linspace(0.5, 1.0, m)
     loss = jd.losses.MSE() if loss is None else loss
     return jd.Problem(u=u, operator=A, loss=loss, y=y), g
 
 
 @pytest.mark.parametrize("both", [False, True])
 def test_the_lazy_width_is_the_verdict_turned_into_k(both, key):
-    """R' < R by the convergence theorem exactly where k exceeds k*."""
-    verdicts = []
-    for k in (100, 3_000, 100_000):
-        problem, g = stated(key, k=k, both=both)
-        found = theory.lazy_width(problem, g)
-        verdict = bool(theory.gradient_flow(problem, g).holds)
-        assert bool(found.certificate(k).holds) == verdict
-        verdicts.append(verdict)
-        # A condition just met and just missed, at the width that it names.
-        edge = float(found.value.value)
-        assert bool(found.certificate(int(edge * 1.001) + 1).holds)
-        assert not bool(found.certificate(int(edge * 0.999)).holds)
-    assert verdicts[0] is False
-    assert verdicts[-1] is True
+    """R' < R by the convergence theorem exactly where k exceeds k*: where R' = R, k* = k."""
+
+    @jax.jit
+    def log_margin(offset):
+        return jnp.log(theory.gradient_flow(*stated(key, both=both, offset=offset)).margin)
+
+    edge = brentq(log_margin, 1e-2, 1e3, rtol=1e-10)
+    found = theory.lazy_width(*stated(key, both=both, offset=edge))
+    assert float(found.value.value) == pytest.approx(500, rel=1e-6)
+    for factor, expected in ((0.9, True), (1.1, False)):
+        problem, g = stated(key, both=both, offset=factor * edge)
+        assert bool(theory.gradient_flow(problem, g).holds) is expected
+        assert bool(theory.lazy_width(problem, g).certificate(500).holds) is expected
 
 
 def test_the_lazy_width_in_closed_form(key):
@@ -136,13 +136,13 @@ def test_the_lazy_width_in_closed_form(key):
 
 
 def test_the_limit_is_what_wide_draws_need(key):
-    """k* over draws of a wide network against its closed form with means (Rademacher: D√n = ‖v‖)."""
-    A = jd.operators.Gaussian(m=2, n=4, key=key)
-    u = jd.on_sphere(3, key=key)
+    """k* over draws of a wide network against its closed form (Rademacher: D√n = ‖v‖)."""
+    A = jd.operators.WithSpectrum(jnp.array([1.0, 0.7]), m=2, n=2, key=key)
+    u = jd.on_sphere(2, key=key)
     problem = jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=jnp.ones(2))
 
     def one(k):
-        g = jd.TwoLayer(latent=3, width=4000, out=4, key=k)
+        g = jd.TwoLayer(latent=2, width=8000, out=2, key=k)
         return theory.lazy_width(problem, g).value.value
 
     draws = jax.vmap(one)(jax.random.split(key, 200))
@@ -152,10 +152,10 @@ def test_the_limit_is_what_wide_draws_need(key):
 def test_the_thresholds_of_the_paper_s_first_experiment():
     """log10 k for R' < R: n = 5, A and x̄ standard normal, uniform V, B = 1/4, Lip = B D √(n/k).
 
-    With ν₁ = 1 the medians over m = 1, …, 5 are about 3.6, 4.5, 5.0, 5.5, 6.5; with ν₁ = 4 (γ =
+    With ν₁ = 1 the medians over m = 1, 2, 3, 5 are about 3.6, 4.5, 5.0, 6.5; with ν₁ = 4 (γ =
     1/L), the 98 % quantile at m = 2 is the k ≥ 10^6.8 of arXiv 2403.05395, Section IV.
     """
-    n, k, draws = 5, 2000, 400
+    n, k = 5, 600
     D = OUTPUT_BOUND["uniform"]
 
     def one(key, m):
@@ -170,13 +170,13 @@ def test_the_thresholds_of_the_paper_s_first_experiment():
         return theory.lazy_width(problem, g, lipschitz=crude).value.value
 
     medians = []
-    for m in range(1, 6):
-        keys = jax.random.split(jax.random.key(m), draws)
-        widths = np.log10(jax.vmap(lambda key, m=m: one(key, m))(keys))
+    for m in (1, 2, 3, 5):
+        keys = jax.random.split(jax.random.key(m), 200 if m == 2 else 80)
+        widths = np.log10(jax.jit(jax.vmap(lambda key, m=m: one(key, m)))(keys))
         medians.append(np.median(widths))
         if m == 2:
             assert np.quantile(widths, 0.98) + np.log10(16) == pytest.approx(6.8, abs=0.3)
-    np.testing.assert_allclose(medians, [3.6, 4.5, 5.0, 5.5, 6.5], atol=0.2)
+    np.testing.assert_allclose(medians, [3.6, 4.5, 5.0, 6.5], atol=0.3)
 
 
 @pytest.mark.parametrize("both", [False, True])
