@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Bool, Float, Inexact, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Inexact, Int, PRNGKeyArray, UInt8
 
 #: A typed JAX random key, `jax.random.key(seed)`.
 Key: TypeAlias = PRNGKeyArray
@@ -11,4 +11,4 @@ RealScalar: TypeAlias = float | Float[Array, ""]
 #: Any pytree.
 Tree: TypeAlias = Any
 
-__all__ = ["Array", "Bool", "Float", "Inexact", "Int", "Key", "RealScalar", "Tree"]
+__all__ = ["Array", "Bool", "Float", "Inexact", "Int", "Key", "RealScalar", "Tree", "UInt8"]

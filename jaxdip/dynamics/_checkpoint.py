@@ -14,9 +14,9 @@ import numpy as np
 
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Int, Tree
-from jaxdip.dynamics._fingerprint import differing
+from jaxdip.dynamics._fingerprint import Fingerprint, differing
 
-_FORMAT = "jaxdip checkpoint 2"
+_FORMAT = "jaxdip checkpoint 3"
 #: How the parts of a fingerprint that are events begin.
 _EVENT = "event "
 
@@ -29,15 +29,15 @@ class Checkpoint(eqx.Module):
         theta: θ, in the coordinates of the run.
         memory: what the method remembers.
         hits: the time at which each event first happened; inf where it has not.
-        fingerprint: of the problem, the generator, the method and the events that it belongs to;
-            empty if the run was traced by jit or vmap.
+        fingerprint: digests of the problem, the generator, the method and the events that it
+            belongs to; zeros if the run was traced by jit or vmap.
     """
 
     step: Int[Array, ""]
     theta: Tree
     memory: Tree
     hits: dict[str, Float[Array, ""]]
-    fingerprint: str = eqx.field(static=True, default="")
+    fingerprint: Fingerprint
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a file, complete or not at all: an interruption leaves the file before it.
@@ -58,7 +58,6 @@ class Checkpoint(eqx.Module):
         header = {
             "format": _FORMAT,
             "step": int(self.step),
-            "fingerprint": self.fingerprint,
             "leaves": list(leaves),
             "versions": {name: version(name) for name in ("jaxdip", "jax", "numpy")},
         }
@@ -86,7 +85,7 @@ def load_checkpoint(path: str | os.PathLike, like: Checkpoint) -> Checkpoint:
             raise ValueError(f"{path} is not a jaxdip checkpoint: it is not a NumPy archive")
         with np.load(path, allow_pickle=False) as archive:
             header = json.loads(str(archive["header"]))
-            held, mark = _held(path, header)
+            held = _held(path, header)
             arrays = [archive[f"leaf{i}"] for i in range(len(held))]
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError) as error:
         raise ValueError(f"{path} is not a jaxdip checkpoint: {error}") from error
@@ -94,19 +93,18 @@ def load_checkpoint(path: str | os.PathLike, like: Checkpoint) -> Checkpoint:
     if list(wanted) != held:
         raise ValueError(_other_run(f"it holds {held}, the run has {list(wanted)}"))
     leaves = [_as_jax(x, leaf) for x, leaf in zip(arrays, wanted.values(), strict=True)]
-    read: Any = jax.tree.unflatten(jax.tree.structure(like), leaves)
-    return Checkpoint(read.step, read.theta, read.memory, read.hits, mark)
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _held(path: Path, header: Any) -> tuple[list[str], str]:
-    """The names of the leaves, and the fingerprint, that a header tells of."""
+def _held(path: Path, header: Any) -> list[str]:
+    """The names of the leaves that a header tells of."""
     if not isinstance(header, dict):
         raise ValueError(
             f"{path} is not a jaxdip checkpoint: its header is a {type(header).__name__}"
         )
     if header.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a checkpoint of this version ({_FORMAT})")
-    return list(header["leaves"]), str(header["fingerprint"])
+    return list(header["leaves"])
 
 
 def event_parts(until: dict[str, Any], mark: dict[str, Any]) -> dict[str, Any]:

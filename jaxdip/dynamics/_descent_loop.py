@@ -12,6 +12,7 @@ from jaxdip._tree import tree_dtype
 from jaxdip._types import Array, Float, Int, Tree
 from jaxdip.dynamics._checkpoint import Checkpoint
 from jaxdip.dynamics._descent import AbstractDescent
+from jaxdip.dynamics._fingerprint import Fingerprint
 from jaxdip.dynamics._recorder import Recorder
 from jaxdip.dynamics._run import Progress, Watch, all_finite, blank
 
@@ -32,7 +33,7 @@ class State(eqx.Module):
     hits: dict[str, Float[Array, ""]]
     result: RESULTS
 
-    def checkpoint(self, fingerprint: str) -> Checkpoint:
+    def checkpoint(self, fingerprint: Fingerprint) -> Checkpoint:
         """What it takes to go on from here."""
         return Checkpoint(self.step, self.theta, self.memory, self.hits, fingerprint)
 
@@ -99,7 +100,7 @@ def run_whole(loop: Loop, state: State, stretches: Stretches) -> tuple[State, Ro
 
 
 def run_watched(
-    loop: Loop, state: State, ends: Sequence[int], watch: Watch, fingerprint: str
+    loop: Loop, state: State, ends: Sequence[int], watch: Watch, fingerprint: Fingerprint
 ) -> tuple[State, Row]:
     """The run as one program a record, with the watcher in between."""
     state, row = _jit_begin(loop, state)

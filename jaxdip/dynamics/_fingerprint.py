@@ -3,12 +3,11 @@
 import enum
 import functools
 import hashlib
-import json
 import sys
 import types
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -16,55 +15,73 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxdip._types import Array
+from jaxdip._tree import is_concrete
+from jaxdip._types import Array, UInt8
 
 #: Arrays of more bytes are told apart by a checksum of all bytes and by entries of these many.
 _SMALL = 1 << 16
 #: Functions of these are known by their names alone, unless they enclose something.
 _LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "optax", "equinox", "diffrax")
 _CODE = types.CodeType
+_BYTES = 16
+
+#: A digest of each part, by name.
+Fingerprint: TypeAlias = dict[str, UInt8[Array, "16"]]
 
 
 class _Traced(Exception):
     """A value that JAX traces cannot be looked at."""
 
 
-def fingerprint(**parts: Any) -> str:
-    """Digests of several objects by name, as JSON; empty while JAX traces.
+def fingerprint(**parts: Any) -> Fingerprint:
+    """Digests of several objects by name; zeros while JAX traces.
 
-    An object is its arrays, whole; its static fields; the names of its types; and of functions the
-    code, the values they enclose, their defaults and the plain global values that they name.
+    They are arrays, so that solutions of different runs stack. An object is its arrays, whole; its
+    static fields; the names of its types; and of functions the code, the values they enclose, their
+    defaults and the plain global values that they name.
 
     Args:
         parts: Equinox modules, pytrees, functions, numbers or strings, by name.
     """
     try:
-        return json.dumps({name: _Digest(part).hex for name, part in parts.items()})
+        digests = {name: _Digest(part).bytes for name, part in parts.items()}
     except _Traced:
-        return ""
+        digests = dict.fromkeys(parts, bytes(_BYTES))
+    return {name: jnp.asarray(np.frombuffer(x, np.uint8)) for name, x in digests.items()}
 
 
-def differing(one: str, other: str) -> list[str]:
-    """The names of the parts in which two fingerprints differ; none if either is empty."""
-    if not one or not other:
+def differing(one: Fingerprint, other: Fingerprint) -> list[str]:
+    """The names of the parts in which two fingerprints differ; none if either was traced."""
+    if not (_known(one) and _known(other)):
         return []
-    a, b = json.loads(one), json.loads(other)
-    return [name for name in {**a, **b} if a.get(name) != b.get(name)]
+    return [
+        name
+        for name in {**one, **other}
+        if name not in one or name not in other or _bytes(one[name]) != _bytes(other[name])
+    ]
+
+
+def _known(fingerprint: Fingerprint) -> bool:
+    return is_concrete(fingerprint) and all(any(_bytes(x)) for x in fingerprint.values())
+
+
+def _bytes(x: Array) -> bytes:
+    return np.asarray(x).tobytes()
 
 
 class _Digest:
     """A walk through an object, each shared part of which is entered once."""
 
     def __init__(self, root: Any):
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = hashlib.blake2b(digest_size=_BYTES)
         self._seen: dict[int, int] = {}
         # Keeps what is made on the way alive, so that no two parts share an id.
         self._kept: list[Any] = []
         self._enter(root)
 
     @property
-    def hex(self) -> str:
-        return self._hash.hexdigest()
+    def bytes(self) -> bytes:
+        return self._hash.digest()
 
     def _write(self, *words: Any) -> None:
         for word in words:
@@ -107,7 +124,7 @@ class _Digest:
             self._all(_name(type(x)), *x)
         elif isinstance(x, set | frozenset):
             # A set's order differs between processes.
-            self._all(_name(type(x)), *sorted(_Digest(one).hex for one in x))
+            self._all(_name(type(x)), *sorted(_Digest(one).bytes for one in x))
         elif isinstance(x, eqx.Module):
             fields = ((name, x.__dict__.get(name)) for name in x.__dataclass_fields__)
             self._all(_name(type(x)), *fields)

@@ -2,8 +2,6 @@
 
 import diffrax as dfx
 import equinox as eqx
-import jax.numpy as jnp
-import numpy as np
 
 from jaxdip._result import Solution
 from jaxdip._tree import is_concrete, tree_dtype
@@ -13,6 +11,7 @@ from jaxdip.dynamics._event import Events
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._flow_solve import Solve, solve_watched, solve_whole
 from jaxdip.dynamics._path_length import with_path_length
+from jaxdip.dynamics._record_times import check_times
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
 from jaxdip.dynamics._run import (
     Watch,
@@ -111,40 +110,25 @@ def integrate(
         TypeError, ValueError: if an argument is wrong.
         RuntimeError: if the run fails and `throw` is set.
     """
-    if not isinstance(flow, AbstractFlow):
-        raise TypeError(
-            f"integrate takes a flow, got {type(flow).__name__}; discrete methods go to iterate"
-        )
     check_generator(problem, generator)
-    ts = _check_times(ts)
-    check_solver(solver)
-    check_watch(watch)
-    _check_diffrax("stepsize_controller", stepsize_controller, dfx.AbstractStepSizeController)
-    _check_diffrax("adjoint", adjoint, dfx.AbstractAdjoint)
+    ts = check_times(ts)
+    _check_settings(flow, solver, stepsize_controller, rtol, atol, adjoint, dense, watch)
     if max_steps is None:
         max_steps = _MAX_DENSE_STEPS if dense else _MAX_STEPS
     max_steps = count("max_steps", max_steps, 1)
-    if stepsize_controller is not None and (rtol is not None or atol is not None):
-        raise ValueError("give rtol and atol, or a stepsize_controller, not both")
-    if dense and watch is not None:
-        raise ValueError("a watched run is solved in stretches; give dense=True or watch, not both")
     observables, motions = split_observables(observe)
     ending, noted = split_events(until, mark)
     flow, notes = flow.resolve(Scales(problem, generator))
     lift, f, theta = start(problem, generator, reduce)
-    default = DEFAULT_TOLERANCES.get(str(tree_dtype(theta)), DEFAULT_TOLERANCES["float32"])
     ts = ts.astype(tree_dtype(theta))
-    rtol = _tolerance("rtol", rtol, default[0])
-    atol = _tolerance("atol", atol, default[1])
-    if is_concrete(rtol, atol) and float(rtol) == 0 and float(atol) == 0:
-        raise ValueError("rtol and atol are both 0, which no step can meet; give one of them")
-    if motions and isinstance(solver, str) and solver == "implicit":
+    rtol, atol = _tolerances(rtol, atol, str(tree_dtype(theta)))
+    if motions and _is(solver, "implicit"):
         raise ValueError(
             "functions of the motion need the path length, whose Jacobian is singular where the "
             'motion is at rest, so no implicit solver carries it; take solver="explicit", or '
             "record them in a run of their own"
         )
-    if motions and (solver is None or (isinstance(solver, str) and solver == "auto")):
+    if motions and (solver is None or _is(solver, "auto")):
         chosen = _CARRIES_LENGTH
     else:
         own = stepsize_controller is not None
@@ -181,22 +165,19 @@ def integrate(
     return solution
 
 
-def _check_times(ts) -> Array:
-    ts = jnp.asarray(ts)
-    if jnp.issubdtype(ts.dtype, jnp.complexfloating):
-        raise TypeError(f"ts holds real times, got {ts.dtype}; take their real part")
-    if ts.ndim != 1 or ts.shape[0] == 0:
-        raise ValueError(f"ts is a vector of at least one time, got shape {ts.shape}")
-    if not jnp.issubdtype(ts.dtype, jnp.floating):
-        ts = ts.astype(jnp.result_type(float))
-    if is_concrete(ts):
-        # NumPy, because even concrete arrays become tracers in jnp under jit.
-        times = np.asarray(ts)
-        if not (np.all(np.diff(times) > 0) and times[0] >= 0 and np.isfinite(times[-1])):
-            raise ValueError("ts must be finite, increasing and at least 0, since θ0 is at t = 0")
-        if times[-1] == 0:
-            raise ValueError("ts ends at 0: there is nothing to integrate")
-    return ts
+def _check_settings(flow, solver, controller, rtol, atol, adjoint, dense, watch) -> None:
+    if not isinstance(flow, AbstractFlow):
+        raise TypeError(
+            f"integrate takes a flow, got {type(flow).__name__}; discrete methods go to iterate"
+        )
+    check_solver(solver)
+    check_watch(watch)
+    _check_diffrax("stepsize_controller", controller, dfx.AbstractStepSizeController)
+    _check_diffrax("adjoint", adjoint, dfx.AbstractAdjoint)
+    if controller is not None and (rtol is not None or atol is not None):
+        raise ValueError("give rtol and atol, or a stepsize_controller, not both")
+    if dense and watch is not None:
+        raise ValueError("a watched run is solved in stretches; give dense=True or watch, not both")
 
 
 def _check_diffrax(name: str, value: object, kind: type) -> None:
@@ -207,10 +188,20 @@ def _check_diffrax(name: str, value: object, kind: type) -> None:
         )
 
 
-def _tolerance(name: str, value: RealScalar | None, default: float) -> Array:
-    checked = number(name, default if value is None else value, positive=False)
-    assert checked is not None
-    return checked
+def _tolerances(rtol, atol, dtype: str) -> tuple[Array, Array]:
+    """Those given, or the defaults of the precision."""
+    default = DEFAULT_TOLERANCES.get(dtype, DEFAULT_TOLERANCES["float32"])
+    rtol = number("rtol", default[0] if rtol is None else rtol, positive=False)
+    atol = number("atol", default[1] if atol is None else atol, positive=False)
+    assert rtol is not None
+    assert atol is not None
+    if is_concrete(rtol, atol) and float(rtol) == 0 and float(atol) == 0:
+        raise ValueError("rtol and atol are both 0, which no step can meet; give one of them")
+    return rtol, atol
+
+
+def _is(solver: SolverChoice | None, name: str) -> bool:
+    return isinstance(solver, str) and solver == name
 
 
 @eqx.filter_jit

@@ -7,13 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-import numpy as np
 
 from jaxdip._random import check_key
 from jaxdip._result import RESULTS, Solution
 from jaxdip._tree import is_concrete, tree_dtype
 from jaxdip._types import Array, Float, Key, RealScalar, Tree
 from jaxdip.dynamics._checks import count, number
+from jaxdip.dynamics._record_times import check_times
 from jaxdip.dynamics._run import all_finite, blank, raise_if_failed, start, trim
 from jaxdip.dynamics._small_noise_heun import SmallNoiseHeun
 from jaxdip.dynamics._stochastic_gradient_flow import StochasticGradientFlow
@@ -122,7 +122,7 @@ def integrate_stochastic(
         tol=_tolerance(tol, flow.step_size, step).astype(dtype),
         max_steps=count("max_steps", max_steps, 1),
     )
-    state, ts, observed = _run(setting, theta, _times(ts, dtype), key)
+    state, ts, observed = _run(setting, theta, check_times(ts).astype(dtype), key)
     ts, observed = trim(ts, observed)
     solution = Solution(
         ts=ts,
@@ -148,20 +148,6 @@ def _tolerance(tol: RealScalar | None, gamma: Array, dt: Array) -> Array:
             f"{float(dt):g}; give tol at most dt/{_TOL_IN_STEP}, the same in runs that share a path"
         )
     return checked
-
-
-def _times(ts, dtype) -> Array:
-    ts = jnp.asarray(ts).astype(dtype)
-    if ts.ndim != 1 or ts.shape[0] == 0:
-        raise ValueError(f"ts is a vector of at least one time, got shape {ts.shape}")
-    if is_concrete(ts):
-        # NumPy, because even concrete arrays become tracers in jnp under jit.
-        times = np.asarray(ts)
-        if not (np.all(np.diff(times) > 0) and times[0] >= 0 and np.isfinite(times[-1])):
-            raise ValueError("ts must be finite, increasing and at least 0, since θ0 is at t = 0")
-        if times[-1] == 0:
-            raise ValueError("ts ends at 0: there is nothing to integrate")
-    return ts
 
 
 def _terms(setting: _Setting, brownian: dfx.AbstractPath) -> dfx.MultiTerm:

@@ -28,7 +28,7 @@ from jaxdip.dynamics._descent_loop import (
     run_whole,
 )
 from jaxdip.dynamics._event import Events, LossBelow
-from jaxdip.dynamics._fingerprint import fingerprint
+from jaxdip.dynamics._fingerprint import Fingerprint, fingerprint
 from jaxdip.dynamics._path_length import with_path_length
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
 from jaxdip.dynamics._run import (
@@ -175,7 +175,7 @@ def _check_steps(at, steps: int) -> list[int]:
     return found
 
 
-def _start(loop: Loop, state: State, steps: int, resume, mine: str) -> tuple[State, int]:
+def _start(loop: Loop, state: State, steps: int, resume, mine: Fingerprint) -> tuple[State, int]:
     """The state to start from, and the steps that it has taken."""
     if resume is None:
         return state, 0

@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float
 from jaxdip.dynamics._checks import count
 
@@ -26,6 +27,30 @@ def log_times(first: float, last: float, records: int) -> Float[Array, " records
     # The ends are set, not computed: exp(log(x)) is not x.
     inner = np.exp(np.linspace(math.log(first), math.log(last), records))[1:-1]
     return jnp.asarray(np.concatenate([[0.0, first], inner, [last]]))
+
+
+def check_times(ts) -> Float[Array, " T"]:
+    """The times of the records of a solve.
+
+    Raises:
+        TypeError: if they are complex.
+        ValueError: unless they are a vector, finite, increasing, at least 0 and not 0 alone.
+    """
+    ts = jnp.asarray(ts)
+    if jnp.issubdtype(ts.dtype, jnp.complexfloating):
+        raise TypeError(f"ts holds real times, got {ts.dtype}; take their real part")
+    if ts.ndim != 1 or ts.shape[0] == 0:
+        raise ValueError(f"ts is a vector of at least one time, got shape {ts.shape}")
+    if not jnp.issubdtype(ts.dtype, jnp.floating):
+        ts = ts.astype(jnp.result_type(float))
+    if is_concrete(ts):
+        # NumPy, because even concrete arrays become tracers in jnp under jit.
+        times = np.asarray(ts)
+        if not (np.all(np.diff(times) > 0) and times[0] >= 0 and np.isfinite(times[-1])):
+            raise ValueError("ts must be finite, increasing and at least 0, since θ0 is at t = 0")
+        if times[-1] == 0:
+            raise ValueError("ts ends at 0: there is nothing to integrate")
+    return ts
 
 
 def log_steps(steps: int, records: int) -> tuple[int, ...]:

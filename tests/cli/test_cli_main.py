@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdip.cli import main
 from jaxdip.cli._network import Damping, Network
+from jaxdip.cli._runtime import UsageError
 from jaxdip.cli.recover import Recover
 
 
@@ -70,11 +72,17 @@ def test_mistakes(words, says, capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("p", ["0", "2"])
 def test_a_loss_parameter_on_its_boundary(p):
-    Network(loss="power", loss_parameter=float(p)).check()
+    network = Network(loss="power", loss_parameter=float(p))
+    network.check()
+    loss, y = network.build_loss(), jnp.ones(3)
+    assert float(loss(y, y)) == 0 < float(loss(2 * y, y))
 
 
 def test_alpha_limits_only_igahd():
-    Recover("camera", dynamics="gd,isehd", step_size=0.04, damping=Damping(alpha=5.1)).check()
+    settings = {"step_size": 0.04, "damping": Damping(alpha=5.1)}
+    Recover("camera", dynamics="gd,isehd", **settings).check()
+    with pytest.raises(UsageError, match="expected at most 1 for igahd"):
+        Recover("camera", dynamics="gd,igahd", **settings).check()
 
 
 def test_files_that_are_no_images_or_folders(capsys, tmp_path):

@@ -406,3 +406,14 @@ def test_no_energy_is_told_where_damping_has_none(key):
             problem, jd.ISEHD(alpha, 0.5), g, jnp.ones(1), observe={"E": jd.Energy()}
         )
         assert bool(jnp.isfinite(run.observed["E"][0])) == known
+
+
+def test_solutions_of_different_runs_stack(key):
+    """Trials that run one after another are gathered as those under vmap are."""
+    runs = []
+    for trial in range(3):
+        problem, g, _ = examples.problem(jax.random.fold_in(key, trial))
+        runs.append(jd.iterate(problem, jd.GradientDescent(0.1), g, 9))
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
+    assert stacked.loss.shape == (3, runs[0].loss.shape[0])
+    assert len(np.unique(np.asarray(stacked.checkpoint.fingerprint["problem"]), axis=0)) == 3

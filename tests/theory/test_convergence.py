@@ -337,7 +337,7 @@ def test_a_consistent_tall_operator_is_served():
     for kind in KINDS:
         certificate = theory.gradient_flow(problem, g, kind)
         run = jd.integrate(problem, jd.GradientFlow(), g, jnp.linspace(0, 60, 10), observe=OBSERVE)
-        holds_along(certificate, run)
+        assert min(holds_along(certificate, run).values()) >= 1 - 1e-9
 
 
 def test_many_certificates_at_once():
