@@ -2,9 +2,8 @@
 
 from typing import get_args
 
-import jax.numpy as jnp
-
 from jaxdip._tree import is_concrete
+from jaxdip._types import Array
 from jaxdip.dynamics import (
     IGAHD,
     ISEHD,
@@ -12,11 +11,25 @@ from jaxdip.dynamics import (
     AbstractFlow,
     GradientDescent,
     GradientFlow,
+    IGAHDBacktracking,
+    IGAHDForward,
     Scales,
 )
+from jaxdip.dynamics.steps import Armijo, Constant
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem
-from jaxdip.theory import Certificate, Kind, gradient_descent, gradient_flow, igahd, isehd
+from jaxdip.theory import (
+    Certificate,
+    Energy,
+    Kind,
+    adaptive_descent,
+    adaptive_inertia,
+    gradient_descent,
+    gradient_flow,
+    igahd,
+    igahd_forward,
+    isehd,
+)
 
 
 def certify(
@@ -31,8 +44,9 @@ def certify(
     Args:
         problem: the problem.
         generator: the network at its start.
-        dynamics: `GradientFlow`, `GradientDescent` with a constant step, `ISEHD`, or `IGAHD` with
-            the gradient at θ; numbers left out are filled in as the drivers do.
+        dynamics: `GradientFlow`, `ISEHD`, `GradientDescent` with a constant step or Armijo's rule,
+            `IGAHD` with the gradient at θ (both its energies), `IGAHDForward`, or
+            `IGAHDBacktracking`; numbers left out are filled in as the drivers do.
         kind: the `Ground`, 'network' as in the papers, 'row space' or 'sketched'. By default all
             three, of which the certificate that holds with the largest margin is returned; inside
             jit or vmap, where margins cannot be compared, it must be given.
@@ -44,11 +58,15 @@ def certify(
         TypeError: if no theorem is known here for the dynamics.
         ValueError: if `kind` is left out inside jit or vmap.
     """
-    if kind is not None:
-        return _one(problem, generator, dynamics, kind)
-    found = [_one(problem, generator, dynamics, each) for each in get_args(Kind)]
+    kinds = get_args(Kind) if kind is None else (kind,)
+    found = [c for each in kinds for c in _of_kind(problem, generator, dynamics, each)]
+    if len(found) == 1:
+        return found[0]
     if not is_concrete(found):
-        raise ValueError("inside jit or vmap give kind='network', 'row space' or 'sketched'")
+        raise ValueError(
+            "inside jit or vmap margins cannot be compared: give kind='network', 'row space' or "
+            "'sketched', and for IGAHD call theory.igahd with an energy"
+        )
     return max(found, key=_rank)
 
 
@@ -58,7 +76,10 @@ def _rank(certificate: Certificate) -> tuple[bool, bool, float]:
     return bool(certificate.holds), bool(certificate.applicable), margin if known else -1.0
 
 
-def _one(problem: Problem, generator: AbstractGenerator, dynamics, kind: Kind) -> Certificate:
+def _of_kind(
+    problem: Problem, generator: AbstractGenerator, dynamics, kind: Kind
+) -> list[Certificate]:
+    """The certificates of a dynamics that stand on one ground."""
     if not isinstance(dynamics, AbstractFlow | AbstractDescent):
         raise TypeError(
             f"dynamics is a flow or a discrete method, got {type(dynamics).__name__}; for example "
@@ -66,17 +87,32 @@ def _one(problem: Problem, generator: AbstractGenerator, dynamics, kind: Kind) -
         )
     resolved, _ = dynamics.resolve(Scales(problem, generator))
     numbers = resolved.numbers()
+    here = (problem, generator)
     if isinstance(resolved, GradientFlow):
-        return gradient_flow(problem, generator, kind)
+        return [gradient_flow(*here, kind)]
     if isinstance(resolved, ISEHD):
-        return isehd(problem, generator, numbers["alpha"], numbers["beta"], kind)
-    if isinstance(resolved, GradientDescent) and "step_size" in numbers:
-        return gradient_descent(problem, generator, numbers["step_size"], kind)
+        return [isehd(*here, numbers["alpha"], numbers["beta"], kind)]
+    if isinstance(resolved, GradientDescent) and isinstance(resolved.step_size, Constant):
+        return [gradient_descent(*here, numbers["step_size"], kind)]
+    if isinstance(resolved, GradientDescent) and isinstance(resolved.step_size, Armijo):
+        c, rho = numbers["decrease"], numbers["shrink"]
+        return [adaptive_descent(*here, numbers["initial"], kind, decrease=c, shrink=rho)]
     if isinstance(resolved, IGAHD) and resolved.gradient_at == "theta":
-        s, alpha, beta = (jnp.asarray(numbers[name]) for name in ("s", "alpha", "beta"))
-        return igahd(problem, generator, s, alpha, beta, kind)
+        return [igahd(*here, *_inertial(numbers), kind, energy=each) for each in get_args(Energy)]
+    if isinstance(resolved, IGAHDForward):
+        return [igahd_forward(*here, *_inertial(numbers), kind)]
+    if isinstance(resolved, IGAHDBacktracking):
+        c, rho, growth = (numbers[name] for name in ("decrease", "shrink", "growth"))
+        rule = adaptive_inertia(
+            *here, *_inertial(numbers), kind, decrease=c, shrink=rho, growth=growth
+        )
+        return [rule]
     raise TypeError(
         f"no convergence theorem is known here for {type(dynamics).__name__} as given; there are "
-        "GradientFlow, ISEHD, GradientDescent with a constant step, and IGAHD with the gradient at "
-        "theta"
+        "GradientFlow, ISEHD, GradientDescent with a constant step or Armijo's rule, IGAHD with "
+        "the gradient at theta, IGAHDForward and IGAHDBacktracking"
     )
+
+
+def _inertial(numbers: dict[str, Array]) -> tuple[Array, Array, Array]:
+    return numbers["s"], numbers["alpha"], numbers["beta"]

@@ -61,6 +61,19 @@ def count(name: str, value: Any, least: int) -> int:
     return n
 
 
+def fraction(name: str, value: RealScalar | None) -> Array:
+    """A number strictly between 0 and 1.
+
+    Raises:
+        TypeError: if it is not a number, or None.
+        ValueError: if it lies elsewhere.
+    """
+    array = given(name, value, positive=True)
+    if is_concrete(array) and float(array) >= 1:
+        raise ValueError(f"{name} is between 0 and 1, got {float(array):g}")
+    return array
+
+
 def given(name: str, value: RealScalar | None, *, positive: bool) -> Array:
     """`number`, of what has no default.
 

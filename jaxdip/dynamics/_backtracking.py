@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Tree
-from jaxdip.dynamics._checks import count, number
+from jaxdip.dynamics._checks import count, fraction, given
 
 #: A decrease below this many units of rounding of f cannot be seen, so it is not asked for.
 _ROUNDING = 8.0
@@ -30,25 +30,11 @@ def check_numbers(decrease, shrink, growth, most) -> Numbers:
     Raises:
         TypeError, ValueError: unless 0 < decrease < 1, 0 < shrink < 1, growth ≥ 1 and most ≥ 1.
     """
-    c = _between("decrease", decrease)
-    rho = _between("shrink", shrink)
-    grow = number("growth", growth, positive=True)
-    assert grow is not None
-    _require("growth", grow, lambda x: x >= 1, "at least 1")
+    c, rho = fraction("decrease", decrease), fraction("shrink", shrink)
+    grow = given("growth", growth, positive=True)
+    if is_concrete(grow) and not float(grow) >= 1:
+        raise ValueError(f"growth is at least 1, got {float(grow):g}")
     return Numbers(c, rho, grow, count("most", most, 1))
-
-
-def _between(name: str, value) -> Array:
-    x = number(name, value, positive=True)
-    if x is None:
-        raise TypeError(f"{name} is a real number, got None")
-    _require(name, x, lambda x: x < 1, "between 0 and 1")
-    return x
-
-
-def _require(name: str, x: Array, holds: Callable[[float], bool], what: str):
-    if is_concrete(x) and x.ndim == 0 and not holds(float(x)):
-        raise ValueError(f"{name} is {what}, got {float(x):g}")
 
 
 def slack(value: Array) -> Array:

@@ -3,6 +3,8 @@
 from jaxdip.theory._a_posteriori import BallUsed as BallUsed
 from jaxdip.theory._a_posteriori import StillKept as StillKept
 from jaxdip.theory._a_posteriori import a_posteriori_loss as a_posteriori_loss
+from jaxdip.theory._adaptive_descent import adaptive_descent as adaptive_descent
+from jaxdip.theory._adaptive_inertia import adaptive_inertia as adaptive_inertia
 from jaxdip.theory._certificate import AbstractBound as AbstractBound
 from jaxdip.theory._certificate import Certificate as Certificate
 from jaxdip.theory._certificate import Condition as Condition
@@ -19,8 +21,10 @@ from jaxdip.theory._gradient_flow import stopping_time as stopping_time
 from jaxdip.theory._ground import Ground as Ground
 from jaxdip.theory._ground import Kind as Kind
 from jaxdip.theory._ground import ground as ground
+from jaxdip.theory._igahd import Energy as Energy
 from jaxdip.theory._igahd import certify_igahd as certify_igahd
 from jaxdip.theory._igahd import igahd as igahd
+from jaxdip.theory._igahd_forward import igahd_forward as igahd_forward
 from jaxdip.theory._isehd import certify_isehd as certify_isehd
 from jaxdip.theory._isehd import isehd as isehd
 from jaxdip.theory._isehd import isehd_parameters as isehd_parameters

@@ -124,6 +124,24 @@ def ground(
     )
 
 
+def squared_error_ground(
+    problem: Problem,
+    generator: AbstractGenerator,
+    kind: Kind = "network",
+    *,
+    lipschitz: AbstractJacobianLipschitz | None = None,
+) -> tuple[Ground, Array]:
+    """`ground` and w, for the theorems on inertial methods, which ask for the loss w‖·‖².
+
+    Raises:
+        ValueError: for an unknown kind.
+        Inapplicable: if there is no such ground, or the loss is another one.
+    """
+    if not isinstance(problem.loss, MSE):
+        raise Inapplicable(f"it needs the squared error, got {type(problem.loss).__name__}")
+    return ground(problem, generator, kind, lipschitz=lipschitz), problem.loss.weight
+
+
 def _pull(
     problem: Problem, generator: AbstractGenerator, kind: Kind
 ) -> tuple[Quantity, Array | None]:

@@ -7,10 +7,9 @@ from jaxdip._numbers import given
 from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
-from jaxdip.losses import MSE
 from jaxdip.problem import Problem
 from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, ground
+from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
 from jaxdip.theory._kl_bound import ConstantBound, ExponentialBound
 
 _THEOREM = "convergence of ISEHD"
@@ -69,14 +68,11 @@ def isehd(
         ValueError: unless α > 0 and β ≥ 0, both finite.
     """
     alpha, beta = given("alpha", alpha, positive=True), given("beta", beta, positive=False)
-    if not isinstance(problem.loss, MSE):
-        why = f"it needs the squared error, got {type(problem.loss).__name__}"
-        return not_applicable(_THEOREM, _SOURCE, why)
     try:
-        base = ground(problem, generator, kind, lipschitz=lipschitz)
+        base, weight = squared_error_ground(problem, generator, kind, lipschitz=lipschitz)
     except Inapplicable as why:
         return not_applicable(_THEOREM, _SOURCE, str(why))
-    return certify_isehd(base, alpha, beta, jnp.asarray(problem.loss.weight))
+    return certify_isehd(base, alpha, beta, weight)
 
 
 def certify_isehd(
