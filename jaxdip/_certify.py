@@ -1,5 +1,6 @@
 """Which theorem speaks of a dynamics: the one place where theorems and dynamics meet."""
 
+import contextlib
 from typing import get_args
 
 from jaxdip._tree import is_concrete
@@ -21,11 +22,14 @@ from jaxdip.problem import Problem
 from jaxdip.theory import (
     Certificate,
     Energy,
+    Ground,
+    Inapplicable,
     Kind,
     adaptive_descent,
     adaptive_inertia,
     gradient_descent,
     gradient_flow,
+    ground,
     igahd,
     igahd_forward,
     isehd,
@@ -37,7 +41,7 @@ def certify(
     generator: AbstractGenerator,
     *,
     dynamics: AbstractFlow | AbstractDescent,
-    kind: Kind | None = None,
+    kind: Kind | Ground | None = None,
 ) -> Certificate:
     """The convergence theorem of a dynamics, applied to one problem and one start.
 
@@ -47,9 +51,10 @@ def certify(
         dynamics: `GradientFlow`, `ISEHD`, `GradientDescent` with a constant step or Armijo's rule,
             `IGAHD` with the gradient at θ (both its energies), `IGAHDForward`, or
             `IGAHDBacktracking`; numbers left out are filled in as the drivers do.
-        kind: the `Ground`, 'network' as in the papers, 'row space' or 'sketched'. By default all
-            three, of which the certificate that holds with the largest margin is returned; inside
-            jit or vmap, where margins cannot be compared, it must be given.
+        kind: the `Ground`, 'network' as in the papers, 'row space' or 'sketched', or one that is
+            known already. By default all three, of which the certificate that holds with the
+            largest margin is returned; inside jit or vmap, where margins cannot be compared, it
+            must be given.
 
     Returns:
         The certificate; print it for a table.
@@ -58,6 +63,11 @@ def certify(
         TypeError: if no theorem is known here for the dynamics.
         ValueError: if `kind` is left out inside jit or vmap.
     """
+    if not isinstance(dynamics, AbstractFlow | AbstractDescent):
+        raise TypeError(
+            f"dynamics is a flow or a discrete method, got {type(dynamics).__name__}; for example "
+            "jaxdip.GradientFlow()"
+        )
     kinds = get_args(Kind) if kind is None else (kind,)
     found = [c for each in kinds for c in _of_kind(problem, generator, dynamics, each)]
     if len(found) == 1:
@@ -77,14 +87,9 @@ def _rank(certificate: Certificate) -> tuple[bool, bool, float]:
 
 
 def _of_kind(
-    problem: Problem, generator: AbstractGenerator, dynamics, kind: Kind
+    problem: Problem, generator: AbstractGenerator, dynamics, kind: Kind | Ground
 ) -> list[Certificate]:
     """The certificates of a dynamics that stand on one ground."""
-    if not isinstance(dynamics, AbstractFlow | AbstractDescent):
-        raise TypeError(
-            f"dynamics is a flow or a discrete method, got {type(dynamics).__name__}; for example "
-            "jaxdip.GradientFlow()"
-        )
     resolved, _ = dynamics.resolve(Scales(problem, generator))
     numbers = resolved.numbers()
     here = (problem, generator)
@@ -98,6 +103,9 @@ def _of_kind(
         c, rho = numbers["decrease"], numbers["shrink"]
         return [adaptive_descent(*here, numbers["initial"], kind, decrease=c, shrink=rho)]
     if isinstance(resolved, IGAHD) and resolved.gradient_at == "theta":
+        # Where there is no ground, the theorem says why.
+        with contextlib.suppress(Inapplicable):
+            kind = ground(*here, kind)
         return [igahd(*here, *_inertial(numbers), kind, energy=each) for each in get_args(Energy)]
     if isinstance(resolved, IGAHDForward):
         return [igahd_forward(*here, *_inertial(numbers), kind)]

@@ -15,6 +15,7 @@ _UNITS = {
     "residual": "Euclidean norm, in units of the observation",
     "signal_error": "Euclidean norm, in pixel values",
     "observation": "units of the observation",
+    "ball_used": "dimensionless: ‖θ − θ0‖ over the radius R of the certificate",
 }
 
 
@@ -60,6 +61,10 @@ def _trajectories(runs: Sequence[Run]) -> dict:
         "recovered": stacked([run.images[run.chosen] for run in runs]),
         "last": stacked([run.images[-1] for run in runs]),
     }
+    if any(run.ball is not None for run in runs):
+        data["ball_used"] = padded(
+            [np.full(len(run.time), np.nan) if run.ball is None else run.ball for run in runs]
+        )
     if all(run.error is not None for run in runs):
         data["signal_error"] = padded([run.error for run in runs])
         data["best"] = stacked([run.images[run.best] for run in runs])

@@ -11,6 +11,7 @@ import numpy as np
 
 import jaxdip as jd
 from jaxdip._types import Array
+from jaxdip.cli._certificates import certificate_record
 from jaxdip.cli._dataset import recovery_dataset
 from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
 from jaxdip.cli._runs import FLOW_OF, Plan, Run, relative_gap
@@ -141,6 +142,7 @@ def _summary(recovery: Recovery) -> dict[str, Any]:
             "discrepancy_stop": _stop(recovery, run),
             "last": _quality(recovery, run, len(run.time) - 1),
             "numbers": {key: float(value) for key, value in run.solution.stats.items()},
+            **_certified(plan, run),
         }
         for run in recovery.runs
     ]
@@ -151,6 +153,15 @@ def _summary(recovery: Recovery) -> dict[str, Any]:
         "runs": runs,
         "gaps": _gaps(recovery),
     }
+
+
+def _certified(plan: Plan, run: Run) -> dict[str, Any]:
+    """The certificate of a run, and the most that the run used of its ball."""
+    if run.dynamics not in plan.certificates:
+        return {}
+    used = None if run.ball is None else float(run.ball.max())
+    certificate = certificate_record(plan.certificates[run.dynamics])
+    return {"certificate": {**certificate, "ball_used": used}}
 
 
 def _gaps(recovery: Recovery) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,6 +13,8 @@ from jaxdip._types import Array
 from jaxdip.cli._records import crossing_time, record_steps
 from jaxdip.cli._result_name import result_name
 from jaxdip.cli._runtime import Interrupt, progress_bar
+from jaxdip.dynamics import AbstractDescent, AbstractFlow
+from jaxdip.theory import BallUsed, Certificate
 
 #: The flow of each discrete dynamics.
 FLOW_OF = {"gd": "gf", "igahd": "isehd"}
@@ -31,6 +34,7 @@ class Plan:
         alpha: α of ISEHD and IGAHD.
         beta: β of ISEHD and IGAHD.
         threshold: the residual norm at which the discrepancy principle stops; 0 for never.
+        certificates: of the dynamics at the start, by name, where they were asked for.
     """
 
     problem: jd.Problem
@@ -42,6 +46,17 @@ class Plan:
     alpha: float
     beta: float
     threshold: float
+    certificates: Mapping[str, Certificate] = dataclasses.field(default_factory=dict)
+
+    def dynamics(self, name: str) -> AbstractFlow | AbstractDescent:
+        """The dynamics of a name."""
+        made = {
+            "gf": lambda: jd.GradientFlow(),
+            "gd": lambda: jd.GradientDescent(self.step_size),
+            "isehd": lambda: jd.ISEHD(self.alpha, self.beta),
+            "igahd": lambda: jd.IGAHD(self.step_size, self.alpha, self.beta),
+        }
+        return made[name]()
 
     @property
     def horizon(self) -> float:
@@ -67,6 +82,7 @@ class Run:
         time, loss, residual: along the records, (T,).
         error: ‖x − x̄‖ along the records, or None where x̄ is unknown.
         images: x along the records, (T, …).
+        ball: ‖θ − θ0‖/R along the records where the dynamics was certified, or None.
         reason: how the run ended, the name of a result code or 'interrupted'.
         failed: whether that is a failure.
         seconds: wall time, compilation included.
@@ -82,6 +98,7 @@ class Run:
     residual: np.ndarray
     error: np.ndarray | None
     images: np.ndarray
+    ball: np.ndarray | None
     reason: str
     failed: bool
     seconds: float
@@ -104,6 +121,8 @@ def run_dynamics(name: str, plan: Plan, interrupt: Interrupt) -> Run:
     observe = {"residual": jd.observables.ResidualNorm(), "image": jd.observables.Signal()}
     if plan.x_true is not None:
         observe["error"] = jd.observables.SignalError(plan.x_true)
+    if name in plan.certificates and bool(plan.certificates[name].applicable):
+        observe["ball"] = BallUsed(plan.certificates[name].numbers["R"].value)
     begin = time.perf_counter()
     with progress_bar(name, len(plan.record_steps(name))) as bar:
 
@@ -123,15 +142,13 @@ def relative_gap(flow: Run, steps: Run, scale: float) -> float:
 
 def _solve(name: str, plan: Plan, observe, watch) -> jd.Solution:
     problem, generator, steps = plan.problem, plan.generator, plan.record_steps(name)
-    if name in FLOW_OF:
-        inertial = jd.IGAHD(plan.step_size, plan.alpha, plan.beta)
-        descent = jd.GradientDescent(plan.step_size) if name == "gd" else inertial
+    dynamics = plan.dynamics(name)
+    if isinstance(dynamics, AbstractDescent):
         return jd.iterate(
-            problem, descent, generator, steps[-1], at=steps, observe=observe, watch=watch
+            problem, dynamics, generator, steps[-1], at=steps, observe=observe, watch=watch
         )
-    flow = jd.ISEHD(plan.alpha, plan.beta) if name == "isehd" else jd.GradientFlow()
     ts = jnp.asarray([plan.time_step(name) * step for step in steps])
-    return jd.integrate(problem, flow, generator, ts, observe=observe, watch=watch)
+    return jd.integrate(problem, dynamics, generator, ts, observe=observe, watch=watch)
 
 
 def _to_run(name: str, plan: Plan, solution: jd.Solution, interrupt: Interrupt, seconds: float):
@@ -155,6 +172,7 @@ def _to_run(name: str, plan: Plan, solution: jd.Solution, interrupt: Interrupt, 
         residual=residual,
         error=observed.get("error"),
         images=observed["image"],
+        ball=observed.get("ball"),
         reason="interrupted" if reason == "stopped" and interrupt.asked else reason,
         failed=reason in ("out_of_steps", "diverged", "solver_failed"),
         seconds=seconds,

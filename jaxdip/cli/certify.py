@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 import jaxdip as jd
+from jaxdip.cli._certificates import certificate_record
 from jaxdip.cli._forward import require
 from jaxdip.cli._network import Network, dynamics_names
 from jaxdip.cli._outputs import check_folder, make_folder, plain, provenance, write_json, write_zarr
@@ -70,7 +71,7 @@ class Certify:
             print(f"{certificate}\n")
             run = self._run(name, problem, generator, dynamics, certificate)
             runs.append(run)
-            tables[name] = _record(certificate)
+            tables[name] = certificate_record(certificate)
             data |= _columns(name, run)
         record = provenance(flat_fields(self))
         write_json(self.out / "certificates.json", {**record, "certificates": tables})
@@ -89,10 +90,9 @@ class Certify:
         mu = ground(problem, generator, "sketched").mu.value
         if name == "isehd":
             return jd.ISEHD(*jd.theory.isehd_parameters(mu))
+        alpha, beta = jd.theory.isehd_parameters(mu)
         L = jd.gradient_lipschitz(problem, generator).value
-        # Half of what the descent condition β + √s/2 < α/L allows, shared by both terms.
-        reach = float(mu / L) / 2
-        return jd.IGAHD(reach**2, mu, reach / 2)
+        return jd.IGAHD((0.4 * jnp.minimum(alpha, 1 / beta) / L) ** 2, alpha, beta)
 
     def _run(
         self, name: str, problem: jd.Problem, generator: jd.TwoLayer, dynamics, certificate
@@ -136,33 +136,6 @@ class Certify:
             f"{self.synthetic.describe()}. {self.network.describe()}. Seed {self.machine.seed}, "
             f"{self.machine.precision}, {device_name()}. {version_line()}."
         )
-
-
-def _record(certificate: Certificate) -> dict[str, Any]:
-    conditions = [
-        {
-            "name": c.name,
-            "left": float(c.left.value),
-            "right": float(c.right.value),
-            "holds": bool(c.holds),
-            "margin": float(c.margin),
-            "grade": c.grade,
-        }
-        for c in certificate.conditions
-    ]
-    numbers = {
-        name: {"value": float(q.value), "evidence": q.evidence, "how": q.how}
-        for name, q in certificate.numbers.items()
-    }
-    return {
-        "theorem": certificate.theorem,
-        "source": certificate.source,
-        "verdict": certificate.verdict,
-        "holds": bool(certificate.holds),
-        "margin": float(certificate.margin),
-        "conditions": conditions,
-        "numbers": numbers,
-    }
 
 
 def _columns(name: str, run: CertifiedRun) -> dict[str, Any]:

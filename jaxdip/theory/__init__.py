@@ -19,6 +19,7 @@ from jaxdip.theory._gradient_flow import certify_gradient_flow as certify_gradie
 from jaxdip.theory._gradient_flow import gradient_flow as gradient_flow
 from jaxdip.theory._gradient_flow import stopping_time as stopping_time
 from jaxdip.theory._ground import Ground as Ground
+from jaxdip.theory._ground import Inapplicable as Inapplicable
 from jaxdip.theory._ground import Kind as Kind
 from jaxdip.theory._ground import ground as ground
 from jaxdip.theory._igahd import Energy as Energy

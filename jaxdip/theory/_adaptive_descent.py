@@ -9,7 +9,7 @@ from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
 from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Inapplicable, Kind, ground
+from jaxdip.theory._ground import Ground, Inapplicable, Kind, ground
 from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound
 
 _THEOREM = "convergence of gradient descent with Armijo's rule"
@@ -20,7 +20,7 @@ def adaptive_descent(
     problem: Problem,
     generator: AbstractGenerator,
     initial: RealScalar,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     decrease: RealScalar = 0.5,
     shrink: RealScalar = 0.5,
@@ -42,7 +42,7 @@ def adaptive_descent(
         problem: the problem.
         generator: the network at its start.
         initial: γ̂, the first trial.
-        kind: see `Ground`.
+        kind: see `Ground`; or one that is known already.
         decrease: c, between 0 and 1.
         shrink: ρ, between 0 and 1.
         L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.

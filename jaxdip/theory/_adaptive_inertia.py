@@ -9,7 +9,7 @@ from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
 from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Inapplicable, Kind, squared_error_ground
+from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
 from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import Decay
 
@@ -23,7 +23,7 @@ def adaptive_inertia(
     s: RealScalar,
     alpha: RealScalar,
     beta: RealScalar,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     decrease: RealScalar = 0.1,
     shrink: RealScalar = 0.5,
@@ -53,7 +53,7 @@ def adaptive_inertia(
         s: the square of the first trial, positive.
         alpha: α > 0.
         beta: β ≥ 0.
-        kind: see `Ground`.
+        kind: see `Ground`; or one that is known already.
         decrease: c, between 0 and 1.
         shrink: ρ, between 0 and 1.
         growth: of the trial step; the theorem asks for 1.

@@ -38,7 +38,7 @@ def gradient_descent(
     problem: Problem,
     generator: AbstractGenerator,
     step_size: RealScalar,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     L: Quantity | None = None,
     sharp: bool = True,
@@ -54,7 +54,7 @@ def gradient_descent(
         problem: the problem.
         generator: the network at its start.
         step_size: γ, positive.
-        kind: see `Ground`.
+        kind: see `Ground`; or one that is known already.
         L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.
         sharp: the pair (ν₁', ν₂') for a concave ψ instead of the paper's.
         lipschitz: a Lipschitz bound of the Jacobian of your own.

@@ -18,7 +18,7 @@ _SOURCE = "Buskulic, Fadili & Quéau, arXiv 2309.12128, Theorem 3.2; arXiv 2303.
 def gradient_flow(
     problem: Problem,
     generator: AbstractGenerator,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     lipschitz: AbstractJacobianLipschitz | None = None,
 ) -> Certificate:
@@ -39,7 +39,8 @@ def gradient_flow(
     Args:
         problem: the problem.
         generator: the network at its start.
-        kind: 'network' as in the papers, 'row space' or 'sketched'; see `Ground`.
+        kind: 'network' as in the papers, 'row space' or 'sketched'; see `Ground`; or one
+            that is known already.
         lipschitz: a Lipschitz bound of the Jacobian of your own.
 
     Returns:

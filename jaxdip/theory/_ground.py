@@ -20,7 +20,7 @@ Kind = Literal["network", "row space", "sketched"]
 
 
 class Inapplicable(Exception):
-    """Why the theorems say nothing about a problem; never leaves this package."""
+    """Why the theorems say nothing about a problem; they make it a certificate's verdict."""
 
 
 class Ground(eqx.Module):
@@ -68,7 +68,7 @@ class Ground(eqx.Module):
 def ground(
     problem: Problem,
     generator: AbstractGenerator,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     lipschitz: AbstractJacobianLipschitz | None = None,
 ) -> Ground:
@@ -77,13 +77,15 @@ def ground(
     Args:
         problem: with a loss that has a desingularizing function.
         generator: the network at its start.
-        kind: 'network', 'row space' or 'sketched'.
+        kind: 'network', 'row space' or 'sketched'; a `Ground` is returned as it is.
         lipschitz: of J_g, or of F' J_g for 'sketched'; by default `jacobian_lipschitz`.
 
     Raises:
         ValueError: for an unknown kind.
         Inapplicable: if there is no such ground, with the reason.
     """
+    if isinstance(kind, Ground):
+        return kind
     if kind not in get_args(Kind):
         raise ValueError(f"unknown ground {kind!r}; choose one of {', '.join(get_args(Kind))}")
     check_generator(problem, generator)
@@ -127,7 +129,7 @@ def ground(
 def squared_error_ground(
     problem: Problem,
     generator: AbstractGenerator,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     lipschitz: AbstractJacobianLipschitz | None = None,
 ) -> tuple[Ground, Array]:

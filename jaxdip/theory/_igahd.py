@@ -28,7 +28,7 @@ def igahd(
     s: RealScalar,
     alpha: RealScalar,
     beta: RealScalar,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     energy: Energy = "displacement",
     L: Quantity | None = None,
@@ -55,7 +55,7 @@ def igahd(
         s: the squared time step, positive.
         alpha: α > 0.
         beta: β ≥ 0.
-        kind: see `Ground`.
+        kind: see `Ground`; or one that is known already.
         energy: which proof.
         L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.
         lipschitz: a Lipschitz bound of the Jacobian of your own.

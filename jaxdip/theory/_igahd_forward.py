@@ -9,7 +9,7 @@ from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
 from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Inapplicable, Kind, squared_error_ground
+from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
 from jaxdip.theory._igahd import descent_condition
 from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import displacement_decay
@@ -27,7 +27,7 @@ def igahd_forward(
     s: RealScalar,
     alpha: RealScalar,
     beta: RealScalar,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     L: Quantity | None = None,
     lipschitz: AbstractJacobianLipschitz | None = None,
@@ -43,7 +43,7 @@ def igahd_forward(
         s: the squared time step, positive.
         alpha: α > 0.
         beta: β ≥ 0.
-        kind: see `Ground`.
+        kind: see `Ground`; or one that is known already.
         L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.
         lipschitz: a Lipschitz bound of the Jacobian of your own.
 

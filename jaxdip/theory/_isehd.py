@@ -38,7 +38,7 @@ def isehd(
     generator: AbstractGenerator,
     alpha: RealScalar,
     beta: RealScalar,
-    kind: Kind = "network",
+    kind: Kind | Ground = "network",
     *,
     lipschitz: AbstractJacobianLipschitz | None = None,
 ) -> Certificate:
@@ -57,7 +57,7 @@ def isehd(
         generator: the network at its start.
         alpha: α > 0.
         beta: β ≥ 0; β > 0 for a rate.
-        kind: see `Ground`.
+        kind: see `Ground`; or one that is known already.
         lipschitz: a Lipschitz bound of the Jacobian of your own.
 
     Returns:

@@ -236,3 +236,30 @@ def test_a_diverged_run_is_written_and_said(tmp_path, capsys):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["runs"][0]["end"] == "diverged"
     assert (tmp_path / "recovered.png").is_file()
+
+
+def test_certificates_are_carried_along(tmp_path, capsys):
+    words = ["--dynamics", "gd,igahd", "--steps", 20, "--certify"]
+    assert _recover(tmp_path, *words) == 0
+    printed = capsys.readouterr().out
+    assert "convergence of gradient descent (network): fails" in printed
+    assert "convergence of IGAHD (network" in printed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    data = _open(tmp_path)
+    for i, run in enumerate(summary["runs"]):
+        certificate = run["certificate"]
+        assert certificate["holds"] is False
+        assert certificate["numbers"]["μ"]["evidence"] == "dense spectrum"
+        used = data.ball_used.values[i]
+        used = used[np.isfinite(data.time.values[i])]
+        assert used[0] == 0 < used[-1]
+        assert certificate["ball_used"] == used.max()
+
+
+def test_no_ball_is_watched_where_the_theorem_says_nothing(tmp_path, capsys):
+    words = ["--dynamics", "gd", "--steps", 5, "--certify", "--activation", "relu"]
+    assert _recover(tmp_path, *words) == 0
+    assert "not applicable" in capsys.readouterr().out
+    (run,) = json.loads((tmp_path / "summary.json").read_text())["runs"]
+    assert run["certificate"]["ball_used"] is None
+    assert "ball_used" not in _open(tmp_path)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 from wide_networks import OBSERVE, holds_along, wide
 
 import jaxdip as jd
@@ -226,3 +227,60 @@ def test_adaptive_certificates_refuse_wrong_numbers():
         lambda s: theory.igahd(problem, g, s, 0.1, 0.1, "sketched", energy="velocity").margin
     )(jnp.array([1e-4, 1e-2]))
     assert many.shape == (2,)
+
+
+def forms(h, alpha, beta, L, mu_s):
+    """P and N of `velocity_decay`, and κ, by hand."""
+    c, a = alpha * beta, 1 - alpha * h
+    kappa, M = (1 - c) / a, h**2 * L / (2 * a)
+    off = h * L * beta / 2
+    P = np.array([[alpha - h * L * (1 + c) / 2, off], [off, (1 - c) * beta - h * beta**2 * L / 2]])
+    cross = kappa * h / 2 - M * beta
+    N = np.array([[0.5 + M, cross], [cross, kappa / (2 * mu_s) - kappa * h * beta + M * beta**2]])
+    return h / a * P, N, kappa
+
+
+def test_the_forms_bound_the_energy_of_any_smooth_function():
+    """From any state, on quadratics with curvature in [−L, L]: the descent lemma needs no more."""
+    rng = np.random.default_rng(0)
+    alpha, beta, L = 0.9, 0.7, 5.0
+    h = 0.7 * float(longest_velocity_step(*numbers(alpha, beta, L)))
+    P, N, kappa = forms(h, alpha, beta, L, mu_s=1.0)
+    N[1, 1] -= kappa / 2  # the part that stands for κf(θ_ℓ) ≤ κ‖g‖²/(2μ_s)
+    c, a = alpha * beta, 1 - alpha * h
+    tightest = np.inf
+    for _ in range(4000):
+        lam = rng.choice([-L, L, rng.uniform(-L, L)], size=2)
+        theta, before = rng.normal(size=2), rng.normal(size=2)
+        g, g_before = lam * theta, lam * before
+        d = theta - before
+        new = theta + (1 - alpha * h) * d - beta * h * (g - g_before) - h**2 * g
+        v, v_new = d / h + beta * g_before, (new - theta) / h + beta * g
+        f, f_new = 0.5 * lam @ theta**2, 0.5 * lam @ new**2
+        V = kappa * f + 0.5 * v @ v + c * L / (2 * a) * d @ d
+        V_new = (
+            kappa * f_new + 0.5 * v_new @ v_new + c * L / (2 * a) * (new - theta) @ (new - theta)
+        )
+        pair = np.stack([v_new, g])
+        gram = pair @ pair.T
+        falls = V - V_new - np.sum(P * gram)
+        assert falls >= -1e-9 * abs(V)
+        assert V_new - kappa * f <= np.sum(N * gram) + 1e-9 * abs(V)
+        tightest = min(tightest, falls / np.trace(gram))
+    # The form is not far below what happens somewhere.
+    assert tightest < 0.25 * np.linalg.eigvalsh(P)[0]
+
+
+@pytest.mark.parametrize("stretch", [0.9, 0.3])
+def test_the_rate_and_path_are_those_of_the_forms(stretch):
+    alpha, beta, L, mu_s, loss0, gradient0 = 0.9, 0.7, 5.0, 0.13, 2.0, 3.0
+    h = stretch * float(longest_velocity_step(*numbers(alpha, beta, L)))
+    P, N, kappa = forms(h, alpha, beta, L, mu_s)
+    r = 1 / scipy.linalg.eigh(N, P, eigvals_only=True)[-1]
+    w, q = np.array([1, -beta]), (1 + r) ** -0.5
+    start = kappa * loss0 + 0.5 * (beta * gradient0) ** 2
+    path = h * np.sqrt(w @ np.linalg.solve(P, w) * (1 + q) / (1 - q) * start)
+    decay = velocity_decay(*numbers(h**2, alpha, beta, L, mu_s, loss0, gradient0))
+    assert float(decay.gap) == pytest.approx(r / (1 + r), rel=1e-9)
+    assert float(decay.reach) == pytest.approx(path, rel=1e-9)
+    assert float(decay.scale) == pytest.approx(start / kappa, rel=1e-12)
