@@ -67,6 +67,7 @@ from jaxdip.dynamics import steps as steps
 from jaxdip.dynamics import weak_gap as weak_gap
 from jaxdip.dynamics import with_path_length as with_path_length
 from jaxdip.generators import MLP as MLP
+from jaxdip.generators import DeepDecoder as DeepDecoder
 from jaxdip.generators import Linear as Linear
 from jaxdip.generators import TwoLayer as TwoLayer
 from jaxdip.generators import on_sphere as on_sphere

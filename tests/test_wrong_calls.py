@@ -23,7 +23,7 @@ def problem(**changes):
 WRONG_CALLS = {
     # Stating the problem.
     "latent zero": (lambda: problem(u=0 * U), "must be finite and not zero; draw it by on_sphere"),
-    "latent matrix": (lambda: problem(u=jnp.ones((2, 3))), "the latent u is a vector, got shape"),
+    "latent number": (lambda: problem(u=jnp.ones(())), "or channels on a grid, got one number"),
     "latent complex": (lambda: problem(u=U.astype(complex)), "the latent u is real"),
     "data shape": (lambda: problem(y=jnp.ones(4)), r"shape \(3,\), but y has \(4,\)"),
     "data NaN": (lambda: problem(y=Y.at[1].set(jnp.nan)), "y has 1 entries that are NaN"),

@@ -5,6 +5,8 @@ from jaxdip.generators._activations import AbstractActivation as AbstractActivat
 from jaxdip.generators._activations import Activation as Activation
 from jaxdip.generators._activations import activation as activation
 from jaxdip.generators._base import AbstractGenerator as AbstractGenerator
+from jaxdip.generators._deep_decoder import DeepDecoder as DeepDecoder
+from jaxdip.generators._deep_decoder import decoder_sizes as decoder_sizes
 from jaxdip.generators._latent import on_sphere as on_sphere
 from jaxdip.generators._layered import AbstractLayeredGenerator as AbstractLayeredGenerator
 from jaxdip.generators._layered import LastLayer as LastLayer

@@ -19,7 +19,7 @@ class Problem(eqx.Module):
     pytree, so `jax.vmap` runs over its data, latents and operators.
 
     Attributes:
-        u: the latent, shape (d,).
+        u: the latent, real: shape (d,) for dense networks, (channels, *grid) for decoders.
         operator: F.
         loss: L.
         y: the data, of the operator's output shape.
@@ -58,8 +58,8 @@ class Problem(eqx.Module):
             raise ValueError(
                 f"the operator makes observations of shape {out.shape}, but y has {self.y.shape}"
             )
-        if self.u.ndim != 1:
-            raise ValueError(f"the latent u is a vector, got shape {self.u.shape}")
+        if self.u.ndim == 0:
+            raise ValueError("the latent u is a vector, or channels on a grid, got one number")
         if jnp.issubdtype(self.u.dtype, jnp.complexfloating):
             raise TypeError("the latent u is real, got a complex one")
         for what, dtype in (("the data y are", self.y.dtype), ("the operator is", out.dtype)):
