@@ -33,6 +33,7 @@ from jaxdip.theory import (
     igahd,
     igahd_forward,
     isehd,
+    not_applicable,
 )
 
 
@@ -90,7 +91,11 @@ def _of_kind(
     problem: Problem, generator: AbstractGenerator, dynamics, kind: Kind | Ground
 ) -> list[Certificate]:
     """The certificates of a dynamics that stand on one ground."""
-    resolved, _ = dynamics.resolve(Scales(problem, generator))
+    try:
+        resolved, _ = dynamics.resolve(Scales(problem, generator))
+    except ValueError as why:
+        # A dead network has no μ from which numbers left out could be filled in.
+        return [not_applicable(f"convergence of {type(dynamics).__name__}", "", str(why))]
     numbers = resolved.numbers()
     here = (problem, generator)
     if isinstance(resolved, GradientFlow):

@@ -8,7 +8,20 @@ from jaxtyping import Array, Bool, Float, Inexact, Int, PRNGKeyArray, UInt8
 Key: TypeAlias = PRNGKeyArray
 #: A real number: a Python float or a zero-dimensional real array (never recompiles as an array).
 RealScalar: TypeAlias = float | Float[Array, ""]
+#: A device of JAX.
+Device: TypeAlias = Any
 #: Any pytree.
 Tree: TypeAlias = Any
 
-__all__ = ["Array", "Bool", "Float", "Inexact", "Int", "Key", "RealScalar", "Tree", "UInt8"]
+__all__ = [
+    "Array",
+    "Bool",
+    "Device",
+    "Float",
+    "Inexact",
+    "Int",
+    "Key",
+    "RealScalar",
+    "Tree",
+    "UInt8",
+]

@@ -16,7 +16,7 @@ import jaxdip
 ROOT = pathlib.Path(jaxdip.__file__).parent
 
 # Each room may import the rooms listed after it in its own entry, and the leaves below all.
-LEAVES = {"_types", "_random", "_tree", "_result", "_evidence", "_numbers"}
+LEAVES = {"_types", "_random", "_tree", "_result", "_evidence", "_numbers", "_fingerprint"}
 MAY_IMPORT = {
     "generators": set(),
     "operators": set(),
@@ -27,7 +27,10 @@ MAY_IMPORT = {
     "dynamics": {"problem", "generators", "operators", "losses"},
     "analysis": {"problem", "generators", "operators", "losses"},
     "theory": {"analysis", "problem", "generators", "operators", "losses"},
-    "plot": {"dynamics", "problem"},
+    "sweeps": set(),
+    "trials": {"sweeps", "theory", "analysis", "dynamics", "problem", "generators", "operators"}
+    | {"losses", "_certify"},
+    "plot": {"dynamics", "problem", "sweeps"},
 }
 EVERYTHING = {"cli", "__main__", "__init__", "_certify"}
 

@@ -9,7 +9,7 @@ from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Key
 from jaxdip.analysis._jacobian import check_count
 from jaxdip.analysis._spectrum import spectrum
-from jaxdip.generators import AbstractGenerator
+from jaxdip.generators import AbstractGenerator, Linear, TwoLayer
 from jaxdip.operators import AbstractOperator
 from jaxdip.operators._coordinates import from_real, real_size, to_real
 from jaxdip.problem import Problem
@@ -19,7 +19,12 @@ _DEAD = "the Jacobian is zero: there is no tangent space, and no number"
 
 
 def restricted_injectivity(problem: Problem, generator: AbstractGenerator) -> Quantity:
-    """λ_min(F'; T) on the tangent space T = Ran J_g(θ), exactly: σ_min(F'(x) Q), Q a basis of T.
+    """λ_min(F'; T) on the tangent space T = Ran J_g(θ): σ_min(F'(x) Q), Q a basis of T.
+
+    The recovery theorem asks for it on the cone of all x' − x_Σ, x' a signal of the network. That
+    lies in T for linear generators and two-layer networks with V fixed, and trivially where T is
+    all of R^n. Elsewhere the set of signals is curved, T is its tangent at one point, and the
+    number only an estimate from above: a far preimage of the data does not show in it.
 
     Where T has more dimensions than the data it is 0, and a recovery bound that divides by it is
     vacuous. In particular a Jacobian of full row rank n has T = R^n, so for m < n the convergence
@@ -33,7 +38,8 @@ def restricted_injectivity(problem: Problem, generator: AbstractGenerator) -> Qu
         generator: at θ.
 
     Returns:
-        The number, 'dense spectrum'; NaN for a dead network, whose Jacobian is zero.
+        The number, 'dense spectrum' where T holds the cone and 'estimate from above' elsewhere; NaN
+        for a dead network, whose Jacobian is zero.
 
     Raises:
         ValueError: if the Jacobian is too large for a dense decomposition.
@@ -42,7 +48,18 @@ def restricted_injectivity(problem: Problem, generator: AbstractGenerator) -> Qu
     """
     Q, rank = _tangent_basis(problem, generator)
     seen = _observe(problem.operator.linearize(problem.signal(generator)), Q)
-    return _restricted(seen, rank, Q.shape[0], "Ran J")
+    found = _restricted(seen, rank, Q.shape[0], "Ran J")
+    if _flat(generator) or (is_concrete(rank) and int(np.asarray(rank)) == Q.shape[0]):
+        return found
+    how = f"{found.how}; the signals are curved, so a tangent space is not their cone"
+    return Quantity(found.value, how, "estimate from above")
+
+
+def _flat(generator: AbstractGenerator) -> bool:
+    """Whether all signals lie in x + Ran J."""
+    if isinstance(generator, TwoLayer):
+        return not generator.both
+    return isinstance(generator, Linear)
 
 
 def lazy_injectivity(problem: Problem, generator: AbstractGenerator) -> Quantity:

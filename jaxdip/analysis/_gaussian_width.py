@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdip._evidence import Evidence, Quantity
+from jaxdip._numbers import given
 from jaxdip._types import Array, Float, Key, RealScalar
 from jaxdip.analysis._jacobian import check_count
 
@@ -55,12 +56,16 @@ def gordon_bound(
         deviation: t ≥ 0.
         normalized: the entries are N(0, 1/m).
 
+    Raises:
+        TypeError: unless t is a real number.
+        ValueError: unless t is finite and at least 0.
+
     Reference: Y. Gordon, "On Milman's inequality and random subspaces which escape through a mesh
     in R^n" (1988); Corollary 3.3 of V. Chandrasekaran, B. Recht, P. Parrilo & A. Willsky,
     arXiv 1012.0621.
     """
     w = width.value
-    t = jnp.asarray(deviation, w.dtype)
+    t = given("deviation", deviation, positive=False).astype(w.dtype)
     scale = math.sqrt(m) if normalized else 1.0
     value = jnp.maximum(chi_mean(m) - w - t, 0) / scale
     evidence = _of_a_bound(width)

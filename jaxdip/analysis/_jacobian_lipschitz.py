@@ -264,20 +264,20 @@ def jacobian_lipschitz(
         raise ValueError(f"the slope of the activation {phi.name!r} is not Lipschitz")
     if isinstance(generator, MLP):
         return _sequential(problem, generator, observed)
-    V = generator.V
-    norm = jnp.ones((), V.dtype)
+    V, dtype = generator.V, generator.V.real.dtype
+    norm = jnp.ones((), dtype)
     if observed:
         assert isinstance(A, AbstractLinearOperator)
         columns = V.T.reshape((V.shape[1], *A.in_structure.shape))
         V = jax.vmap(A)(columns).reshape((V.shape[1], -1)).T
-        norm = jnp.asarray(A.norm()).astype(V.dtype)
+        norm = jnp.asarray(A.norm()).astype(dtype)
     return TwoLayerLipschitz(
-        columns=jnp.sqrt(jnp.max(jnp.sum(V * V, axis=0))),
+        columns=jnp.sqrt(jnp.max(jnp.sum(V.real**2 + V.imag**2, axis=0))),
         norm=norm,
         latent=jnp.linalg.norm(problem.u),
-        sup_slope=jnp.asarray(phi.sup_slope, V.dtype),
-        lip_slope=jnp.asarray(phi.lip_slope, V.dtype),
-        factor=jnp.asarray(generator.factor, V.dtype),
+        sup_slope=jnp.asarray(phi.sup_slope, dtype),
+        lip_slope=jnp.asarray(phi.lip_slope, dtype),
+        factor=jnp.asarray(generator.factor, dtype),
         both=generator.both,
     )
 

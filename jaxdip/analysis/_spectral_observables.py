@@ -19,28 +19,38 @@ Energy = Literal["residual", "prediction", "signal"]
 class SigmaMin(AbstractObservable):
     """σ_min of F' J_g or of J_g along the run (see `Spectrum`).
 
-    By the same routes as `spectrum`, in reduced coordinates; with method="krylov" it is an upper
-    estimate.
+    By the same routes as `spectrum`, in reduced coordinates; with method="krylov", which "auto"
+    takes where the Jacobian is too large to store, it is an estimate from above.
 
     Attributes:
         of: "AJ" or "J".
         method: as for `spectrum`.
         depth: Krylov steps.
+        lower: record what σ_min is at least, `Spectrum.sigma_min_lower`, which is 0 by Krylov.
     """
 
     of: Of = eqx.field(static=True)
     method: Method = eqx.field(static=True)
     depth: int | None = eqx.field(static=True)
+    lower: bool = eqx.field(static=True)
 
-    def __init__(self, of: Of = "AJ", method: Method = "auto", depth: int | None = None):
-        """Chooses the Jacobian and the route; a ValueError for an unknown name."""
+    def __init__(
+        self,
+        of: Of = "AJ",
+        method: Method = "auto",
+        depth: int | None = None,
+        *,
+        lower: bool = False,
+    ):
+        """Chooses the Jacobian, the route and the side; a ValueError for an unknown name."""
         check_of(of)
         _check_method(method)
-        self.of, self.method, self.depth = of, method, depth
+        self.of, self.method, self.depth, self.lower = of, method, depth, lower
 
     def __call__(self, snapshot: Snapshot) -> Array:
-        """σ_min."""
-        return _spectrum(snapshot, self.of, self.method, self.depth).sigma_min.value
+        """σ_min, or what it is at least."""
+        found = _spectrum(snapshot, self.of, self.method, self.depth)
+        return found.sigma_min_lower.value if self.lower else found.sigma_min.value
 
 
 class SingularValues(AbstractObservable):

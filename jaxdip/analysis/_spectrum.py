@@ -82,7 +82,9 @@ class Spectrum(eqx.Module):
 
     @property
     def sigma_min_lower(self) -> Quantity:
-        """What σ_min certainly is at least, rounding of the decomposition allowed for.
+        """What σ_min is at least, the rounding of the decomposition allowed for.
+
+        That of the Jacobian's own entries comes on top, so that a value near it proves little.
 
         Ritz values say nothing of the kind: with them it is 0.
         """

@@ -19,7 +19,15 @@ from jaxdip.cli._parse import flat_fields
 from jaxdip.cli._runtime import Machine, device_name, version_line
 from jaxdip.cli._synthetic import Synthetic
 from jaxdip.plot import CertifiedRun, certified_plot, save
-from jaxdip.theory import BallUsed, Certificate, StillKept, ground
+from jaxdip.theory import (
+    BallUsed,
+    Certificate,
+    Inapplicable,
+    LossBound,
+    StillKept,
+    ground,
+    stopping_time,
+)
 
 _RECORDS = 60
 
@@ -60,7 +68,7 @@ class Certify:
         """Certify, run, write and print; the exit status."""
         check_folder(self.out)
         key = jax.random.key(self.machine.seed)
-        problem, generator, _ = self.synthetic.build(self.network, key)
+        problem, generator, data = self.synthetic.build(self.network, key)
         make_folder(self.out)
         runs, tables = [], {}
         data: dict[str, Any] = {}
@@ -68,10 +76,14 @@ class Certify:
             dynamics = self._dynamics(name, problem, generator)
             kind = None if self.ground == "best" else self.ground
             certificate = jd.certify(problem, generator, dynamics=dynamics, kind=kind)
-            print(f"{certificate}\n")
+            print(f"{certificate}")
+            stop = _stopping_time(certificate, data)
+            if stop is not None:
+                print(f"    stop at t = {stop:.3g}: from then on ‖y(t) − ȳ‖ ≤ 2‖ε‖")
+            print()
             run = self._run(name, problem, generator, dynamics, certificate)
             runs.append(run)
-            tables[name] = certificate_record(certificate)
+            tables[name] = {**certificate_record(certificate), "stopping_time": stop}
             data |= _columns(name, run)
         record = provenance(flat_fields(self))
         write_json(self.out / "certificates.json", {**record, "certificates": tables})
@@ -87,7 +99,13 @@ class Certify:
             return jd.GradientFlow()
         if name == "gd":
             return jd.GradientDescent()
-        mu = ground(problem, generator, "sketched").mu.value
+        try:
+            mu = ground(problem, generator, "sketched").mu.value
+        except Inapplicable:
+            mu = None
+        if mu is None or not float(mu) > 0:
+            # No theorem speaks of it, and it says why; it runs with numbers of order 1.
+            return jd.ISEHD(1.0, 0.5) if name == "isehd" else jd.IGAHD(0.01, 1.0, 0.1)
         if name == "isehd":
             return jd.ISEHD(*jd.theory.isehd_parameters(mu))
         alpha, beta = jd.theory.isehd_parameters(mu)
@@ -127,15 +145,24 @@ class Certify:
     def _watched(self, problem, generator, certificate: Certificate) -> dict:
         if not bool(certificate.applicable):
             return {}
-        base = ground(problem, generator, "sketched")
-        kept = StillKept(jd.analysis.SigmaMin(of="AJ"), base.sigma.value)
-        return {"ball": BallUsed(certificate.numbers["R"].value), "kept": kept}
+        assert certificate.kind is not None
+        base = ground(problem, generator, certificate.kind)
+        return {"ball": BallUsed(base.radius.value), "kept": StillKept(base)}
 
     def _caption(self) -> str:
         return (
             f"{self.synthetic.describe()}. {self.network.describe()}. Seed {self.machine.seed}, "
             f"{self.machine.precision}, {device_name()}. {version_line()}."
         )
+
+
+def _stopping_time(certificate: Certificate, data: jd.Measurement) -> float | None:
+    """The theorem's early stop, where it has one and there is noise."""
+    noise = float(data.noise_norm)
+    if not noise > 0 or not isinstance(certificate.bounds.get("loss"), LossBound):
+        return None
+    stop = float(stopping_time(certificate, noise))
+    return stop if bool(certificate.holds) else None
 
 
 def _columns(name: str, run: CertifiedRun) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._fingerprint import Fingerprint, differing
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Float, Int, Tree
-from jaxdip.dynamics._fingerprint import Fingerprint, differing
 
 _FORMAT = "jaxdip checkpoint 3"
 #: How the parts of a fingerprint that are events begin.

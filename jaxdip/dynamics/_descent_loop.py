@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from jaxdip._fingerprint import Fingerprint
 from jaxdip._result import RESULTS
 from jaxdip._tree import tree_dtype
 from jaxdip._types import Array, Float, Int, Tree
 from jaxdip.dynamics._checkpoint import Checkpoint
 from jaxdip.dynamics._descent import AbstractDescent
-from jaxdip.dynamics._fingerprint import Fingerprint
 from jaxdip.dynamics._recorder import Recorder
 from jaxdip.dynamics._run import Progress, Watch, all_finite, blank
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import equinox as eqx
 import jax.numpy as jnp
 
+from jaxdip._fingerprint import Fingerprint, fingerprint
 from jaxdip._result import Solution
 from jaxdip._tree import is_concrete
 from jaxdip._types import RealScalar
@@ -28,7 +29,6 @@ from jaxdip.dynamics._descent_loop import (
     run_whole,
 )
 from jaxdip.dynamics._event import Events, LossBelow
-from jaxdip.dynamics._fingerprint import Fingerprint, fingerprint
 from jaxdip.dynamics._path_length import with_path_length
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
 from jaxdip.dynamics._run import (

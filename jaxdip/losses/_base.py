@@ -56,6 +56,8 @@ class AbstractLoss(eqx.Module):
 
     #: Takes complex predictions and data.
     takes_complex: AbstractClassVar[bool]
+    #: v = y is the only minimiser, so that ψ(L_y(v)) bounds ‖v − y‖.
+    fits_data: AbstractClassVar[bool]
     #: The gradient is locally Lipschitz where the loss is defined, as the theorems assume (for
     #: some losses it depends on a parameter; False while that parameter is traced).
     smooth: AbstractVar[bool]

@@ -24,6 +24,7 @@ class CrossEntropy(AbstractLoss):
     """
 
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __call__(self, v: Array, y: Array) -> Array:
@@ -34,10 +35,28 @@ class CrossEntropy(AbstractLoss):
         return jnp.sum(jnp.where(jnp.isfinite(entries), entries, jnp.inf))
 
     def desingularizer(self, y: Array) -> AbstractDesingularizer:
-        """ψ(s) = √(2s/μ)."""
+        """ψ(s) = √(2s/μ), for targets in ]0, 1[.
+
+        Raises:
+            ValueError: if a target is 0 or 1: its minimiser lies on the edge of the domain, where
+                the derivative is not 0, so that a flow steps over the edge, to an infinite loss.
+        """
         self.check_data(y)
+        values = concrete(y)
+        if values is not None and not np.all((values > 0) & (values < 1)):
+            raise ValueError(
+                "targets of 0 or 1 have their minimiser on the edge of the domain, where the "
+                "derivative is not 0, so no theorem follows the dynamics over it; smooth the "
+                "targets"
+            )
         modulus = jnp.min((jnp.cbrt(y) + jnp.cbrt(1.0 - y)) ** 3)
-        return PowerDesingularizer(jnp.sqrt(2.0 / modulus), 0.5, domain="probabilities, 0 < v < 1")
+        inside = jnp.all((y > 0) & (y < 1))
+        return PowerDesingularizer(
+            jnp.sqrt(2.0 / modulus),
+            0.5,
+            radius=jnp.where(inside, jnp.inf, 0.0).astype(real_dtype(y)),
+            domain="probabilities, 0 < v < 1, with targets in ]0, 1[",
+        )
 
     def check_data(self, y: Array) -> None:
         """Refuses data that are not finite real numbers in [0, 1]."""
@@ -69,6 +88,7 @@ class SoftmaxCrossEntropy(AbstractLoss):
 
     delta: Array
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = False
     smooth: ClassVar[bool] = True
 
     def __init__(self, delta: ArrayLike):

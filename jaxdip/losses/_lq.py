@@ -29,6 +29,7 @@ class Lq(AbstractLoss):
 
     q: Array
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
 
     def __init__(self, q: ArrayLike):
         self.q = parameter(
@@ -67,6 +68,7 @@ class L1(AbstractLoss):
     """
 
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = False
 
     def __call__(self, v: Array, y: Array) -> Array:

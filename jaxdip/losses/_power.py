@@ -29,6 +29,7 @@ class Power(AbstractLoss):
 
     p: Array
     takes_complex: ClassVar[bool] = True
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __init__(self, p: ArrayLike):

@@ -92,6 +92,7 @@ class ReverseKullbackLeibler(AbstractLoss):
     """
 
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __call__(self, v: Array, y: Array) -> Array:

@@ -66,6 +66,7 @@ class LogCosh(AbstractLoss):
     """
 
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __call__(self, v: Array, y: Array) -> Array:
@@ -141,6 +142,7 @@ class Huber(AbstractLoss):
 
     delta: Array
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __init__(self, delta: ArrayLike):

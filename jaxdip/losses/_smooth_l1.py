@@ -71,6 +71,7 @@ class SmoothL1(AbstractLoss):
 
     delta: Array
     takes_complex: ClassVar[bool] = False
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __init__(self, delta: ArrayLike):

@@ -42,6 +42,7 @@ class MSE(AbstractLoss):
 
     weight: Array
     takes_complex: ClassVar[bool] = True
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __init__(self, weight: ArrayLike = 0.5):
@@ -77,6 +78,7 @@ class WeightedMSE(AbstractLoss):
 
     weights: Array
     takes_complex: ClassVar[bool] = True
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __init__(self, weights: ArrayLike):
@@ -138,6 +140,7 @@ class Mahalanobis(AbstractLoss):
 
     Q: Array
     takes_complex: ClassVar[bool] = True
+    fits_data: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
 
     def __init__(self, Q: ArrayLike):

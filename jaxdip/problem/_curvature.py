@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
 from jaxdip._tree import tree_norm, tree_scale
-from jaxdip._types import Array, Float, Tree
+from jaxdip._types import Array, Float, RealScalar, Tree
 from jaxdip.generators import AbstractGenerator, Linear, TwoLayer
 from jaxdip.losses import MSE
 from jaxdip.operators import Identity
@@ -22,24 +22,32 @@ _POWER_STEPS = 200
 _LEAST_POWER_STEPS = 30
 
 
-def gradient_lipschitz(problem: Problem, generator: AbstractGenerator) -> Quantity:
+def gradient_lipschitz(
+    problem: Problem, generator: AbstractGenerator, *, level: RealScalar | None = None
+) -> Quantity:
     """L, the Lipschitz constant of ∇f near the start, for the step size 1/L.
 
     For a two-layer network that trains W only, with a real linear operator (m ≤ n) and the mean
-    squared error w‖r‖², a bound that holds on the whole sublevel set {f ≤ f(θ0)}:
+    squared error w‖r‖², a bound that holds on the whole sublevel set {f ≤ level}:
 
-        L ≤ 2w [ (sup|φ'|)² ‖A V‖²/k + Lip(φ') ‖r(0)‖ max_i‖A v_i‖/√k ] ‖u‖²,
+        L ≤ 2w [ (sup|φ'|)² ‖A V‖²/k + Lip(φ') √(level/w) max_i‖A v_i‖/√k ] ‖u‖²,
 
     the corrected form of (10) in arXiv 2403.05395 (whose first term, ‖A‖² n/k, vanishes with k
     although the true constant does not), with A applied to V instead of bounded by ‖A‖ (in
     mean-field scaling with 1/k for 1/√k). For a linear generator, 2w‖A J‖², exactly and everywhere.
     Otherwise ‖∇²f(θ0)‖ by power iteration: a local estimate, approached from below.
 
+    Args:
+        problem: the problem.
+        generator: the network at its start.
+        level: of the sublevel set, by default f(θ0): gradient descent stays below it, an inertial
+            method need not.
+
     Returns:
         The number with its evidence.
     """
     smaller, start, _ = reduce(problem, generator)
-    proven = _proven(smaller, start)
+    proven = _proven(smaller, start, level)
     return _local(smaller, start) if proven is None else proven
 
 
@@ -95,14 +103,17 @@ def kernel_norm(problem: Problem, generator: AbstractGenerator) -> Quantity:
     return Quantity(value, "power iteration on the kernel", "estimate from below")
 
 
-def _proven(smaller: Problem, start: AbstractGenerator) -> Quantity | None:
+def _proven(
+    smaller: Problem, start: AbstractGenerator, level: RealScalar | None = None
+) -> Quantity | None:
     """L by a proof, in reduced coordinates; None where there is none."""
     if not isinstance(smaller.operator, Identity) or not isinstance(smaller.loss, MSE):
         return None
     if smaller.y.size > _LARGEST_GRAM:
         return None
     if isinstance(start, TwoLayer) and not start.both and start.activation.smooth:
-        return Quantity(_two_layer_bound(smaller, start), "a bound on the sublevel set", "bound")
+        value = _two_layer_bound(smaller, start, level)
+        return Quantity(value, "a bound on the sublevel set", "bound")
     if isinstance(start, Linear):
         largest = _gram_norm(start.J)
         value = 2 * jnp.asarray(smaller.loss.weight, largest.dtype) * largest
@@ -124,16 +135,20 @@ def _gram_norm(J: Float[Array, "m p"]) -> Float[Array, ""]:
     return jnp.linalg.eigvalsh(gram)[-1]
 
 
-def _two_layer_bound(problem: Problem, generator: TwoLayer) -> Float[Array, ""]:
+def _two_layer_bound(
+    problem: Problem, generator: TwoLayer, level: RealScalar | None
+) -> Float[Array, ""]:
     M = generator.V * generator.factor
     largest = _gram_norm(M)
     columns = jnp.sqrt(jnp.max(jnp.sum(M * M, axis=0)))
+    weight = jnp.asarray(problem.loss.weight, M.dtype)  # pyright: ignore[reportAttributeAccessIssue]
     residual = jnp.linalg.norm((problem.predict(generator) - problem.y).ravel())
+    if level is not None:
+        residual = jnp.sqrt(jnp.asarray(level, M.dtype) / weight)
     phi = generator.activation
     sup, lip = (jnp.asarray(x).astype(M.dtype) for x in (phi.sup_slope, phi.lip_slope))
     curvature = sup**2 * largest + lip * residual * columns
-    weight = 2 * jnp.asarray(problem.loss.weight, M.dtype)  # pyright: ignore[reportAttributeAccessIssue]
-    return weight * curvature * jnp.sum(problem.u * problem.u)
+    return 2 * weight * curvature * jnp.sum(problem.u * problem.u)
 
 
 def hessian_norm(problem: Problem, generator: AbstractGenerator) -> Float[Array, ""]:

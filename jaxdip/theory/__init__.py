@@ -8,6 +8,8 @@ from jaxdip.theory._adaptive_inertia import adaptive_inertia as adaptive_inertia
 from jaxdip.theory._certificate import AbstractBound as AbstractBound
 from jaxdip.theory._certificate import Certificate as Certificate
 from jaxdip.theory._certificate import Condition as Condition
+from jaxdip.theory._certificate import Kind as Kind
+from jaxdip.theory._certificate import not_applicable as not_applicable
 from jaxdip.theory._conditioning import conditioning_failure as conditioning_failure
 from jaxdip.theory._conditioning import conditioning_width as conditioning_width
 from jaxdip.theory._existence import existence_width as existence_width
@@ -20,7 +22,6 @@ from jaxdip.theory._gradient_flow import gradient_flow as gradient_flow
 from jaxdip.theory._gradient_flow import stopping_time as stopping_time
 from jaxdip.theory._ground import Ground as Ground
 from jaxdip.theory._ground import Inapplicable as Inapplicable
-from jaxdip.theory._ground import Kind as Kind
 from jaxdip.theory._ground import ground as ground
 from jaxdip.theory._igahd import Energy as Energy
 from jaxdip.theory._igahd import certify_igahd as certify_igahd
@@ -29,6 +30,7 @@ from jaxdip.theory._igahd_forward import igahd_forward as igahd_forward
 from jaxdip.theory._isehd import certify_isehd as certify_isehd
 from jaxdip.theory._isehd import isehd as isehd
 from jaxdip.theory._isehd import isehd_parameters as isehd_parameters
+from jaxdip.theory._kl_bound import LossBound as LossBound
 from jaxdip.theory._lazy_width import lazy_width as lazy_width
 from jaxdip.theory._lazy_width import limit_width as limit_width
 from jaxdip.theory._linear_iterates import LinearIterates as LinearIterates

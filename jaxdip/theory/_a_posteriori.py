@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxdip._types import Array, Float, RealScalar
 from jaxdip.losses import AbstractDesingularizer
 from jaxdip.problem.observables import AbstractObservable, Snapshot
+from jaxdip.theory._ground import Ground, pull
 
 
 def a_posteriori_loss(
@@ -14,8 +15,10 @@ def a_posteriori_loss(
     """L_y(y(t)) ≤ Ψ⁻¹(∫₀ᵗ σ_min(A J(θ(s)))² ds + Ψ(L0)) along a gradient flow, at its records.
 
     No radius and no laziness is asked for: only the smallest singular value that the run really
-    met. Between two records it is taken as the smaller of the two, which is an estimate: record
-    densely. μ²/4 of the theorem is a lower bound of the integrand.
+    met. It is an estimate, not a proof: between two records the smaller of the two stands for all
+    between (record densely), and a σ_min by Krylov steps is itself an estimate from above, which
+    puts the bound too low: record `SigmaMin(lower=True)`, which is 0 there. μ²/4 of the theorem is
+    a lower bound of the integrand.
 
     Args:
         psi: the loss's desingularizing function.
@@ -38,18 +41,19 @@ def a_posteriori_loss(
 class StillKept(AbstractObservable):
     """σ(θ(t))/σ(θ0): above ½ the theorem's pull still holds; below, it no longer describes the run.
 
+    σ is the singular value on which the ground stands: σ_n(J), σ_r(P J) or σ_r(F' J), less what
+    rounding may have added to it.
+
     Attributes:
-        sigma: what is watched, such as `analysis.SigmaMin(of="J")`.
-        start: its value at θ0, such as `Ground.sigma.value`.
+        base: the certificate's ground, at θ0.
     """
 
-    sigma: AbstractObservable
-    start: Float[Array, ""]
+    base: Ground
 
     def __call__(self, snapshot: Snapshot) -> Array:
         """The ratio."""
-        now = self.sigma(snapshot)
-        return now / self.start.astype(now.dtype)
+        now, _ = pull(snapshot.problem, snapshot.generator(), self.base.kind)
+        return now.value / self.base.sigma.value.astype(now.value.dtype)
 
 
 class BallUsed(AbstractObservable):

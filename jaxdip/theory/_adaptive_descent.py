@@ -8,9 +8,9 @@ from jaxdip._types import RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, ground
-from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, ground
+from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound, residual_bound
 
 _THEOREM = "convergence of gradient descent with Armijo's rule"
 _SOURCE = "derived here; the argument of Buskulic, Fadili & Quéau, arXiv 2403.05395, Theorem III.1"
@@ -71,9 +71,10 @@ def adaptive_descent(
     loss = LossBound(base.psi, base.loss0.value, c * mu**2 / 4)
     moved = Quantity(reach, "2ψ(L0)/(cμ)", base.mu.evidence)
     least = jnp.minimum(first, 2 * rho * (1 - c) / L.value.astype(mu.dtype))
-    one, zero = jnp.ones_like(mu), jnp.zeros_like(mu)
+    zero = jnp.zeros_like(mu)
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(*base.hypotheses, Condition("R' < R", moved, base.radius)),
         numbers={
@@ -84,7 +85,7 @@ def adaptive_descent(
         },
         bounds={
             "loss": loss,
-            "residual": DistanceBound(loss, one, zero),
+            **residual_bound(loss, base.fits_data),
             "parameters": DistanceBound(loss, 2 / (c * mu), zero),
             "distance": ConstantBound(reach),
         },

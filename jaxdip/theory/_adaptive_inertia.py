@@ -8,8 +8,8 @@ from jaxdip._types import RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
 from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import Decay
 
@@ -57,7 +57,8 @@ def adaptive_inertia(
         decrease: c, between 0 and 1.
         shrink: ρ, between 0 and 1.
         growth: of the trial step; the theorem asks for 1.
-        L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.
+        L: the Lipschitz constant of ∇f on the segments between iterates; by default
+            `gradient_lipschitz`, which is proven on the sublevel set at best, so 'assumed' here.
         lipschitz: a Lipschitz bound of the Jacobian of your own.
 
     Returns:
@@ -76,7 +77,11 @@ def adaptive_inertia(
         base, weight = squared_error_ground(problem, generator, kind, lipschitz=lipschitz)
     except Inapplicable as why:
         return not_applicable(_THEOREM, _SOURCE, str(why))
-    L = gradient_lipschitz(problem, generator) if L is None else L
+    if L is None:
+        # Proven where f ≤ f(θ0) at best, and an accepted step may pass over higher ground.
+        found = gradient_lipschitz(problem, generator)
+        weaker = found.evidence if found.grade == "estimated" else "assumed"
+        L = Quantity(found.value, f"{found.how}; assumed along the steps", weaker)
     dtype = base.mu.value.dtype
     s, alpha, beta, c, rho, w = (x.astype(dtype) for x in (s, alpha, beta, c, rho, weight))
     smooth, first = L.value.astype(dtype), jnp.sqrt(s)
@@ -105,6 +110,7 @@ def adaptive_inertia(
     )
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(*base.hypotheses, steady, ends, Condition("R' < R", moved, base.radius)),
         numbers={

@@ -1,6 +1,7 @@
 """A theorem's verdict on one problem: hypotheses, margin, evidence, and what it then promises."""
 
 import abc
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -10,6 +11,9 @@ import numpy as np
 from jaxdip._evidence import Grade, Quantity, weakest
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, Bool, Float
+
+#: Whose singular values hold the loss to the parameters; see `Ground`.
+Kind = Literal["network", "row space", "sketched"]
 
 
 class Condition(eqx.Module):
@@ -79,6 +83,8 @@ class Certificate(eqx.Module):
     bounds: dict[str, AbstractBound]
     #: Why nothing at all can be said, known before any number is computed.
     obstacle: str | None = eqx.field(static=True, default=None)
+    #: The `Ground` that it stands on, where it stands on one.
+    kind: Kind | None = eqx.field(static=True, default=None)
 
     @property
     def applicable(self) -> Bool[Array, "..."]:

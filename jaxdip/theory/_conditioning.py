@@ -97,6 +97,8 @@ def _tail_rates(n, phi, output_bound, both, fraction) -> tuple[Array, Array]:
         raise ValueError(f"n is the number of entries of the signal, at least 1, got {n}")
     if is_concrete(fraction) and not 0 < float(fraction) < 1:
         raise ValueError(f"fraction lies between 0 and 1, got {fraction}")
+    if not 0 < output_bound < math.inf:
+        raise ValueError(f"output_bound bounds the entries of V, positive, got {output_bound}")
     square = jnp.asarray(fraction, jnp.result_type(float)) ** 2
     shrink = 1 - square + square * jnp.log(square)
     chernoff = shrink * phi.C_dphi**2 / (phi.sup_slope**2 * output_bound**2 * n)

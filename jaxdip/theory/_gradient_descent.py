@@ -8,9 +8,9 @@ from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, ground
-from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, ground
+from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound, residual_bound
 
 _THEOREM = "convergence of gradient descent"
 _SOURCE = "Buskulic, Fadili & Quéau, arXiv 2403.05395, Theorem III.1"
@@ -85,7 +85,7 @@ def certify_gradient_descent(
     nu1, nu2 = nu(gamma, L.value, concave=concave)
     reach = 2 * nu1 * base.psi0 / mu
     loss = LossBound(base.psi, base.loss0.value, mu**2 / (4 * nu2 * gamma))
-    one, zero = jnp.ones_like(mu), jnp.zeros_like(mu)
+    zero = jnp.zeros_like(mu)
     moved = Quantity(reach, "2ν₁ψ(L0)/μ", base.mu.evidence)
     # A default γ is 1/L itself, computed once more: equality up to rounding is equality.
     longest = (1 / L.value).astype(mu.dtype) * (1 + 64 * float(jnp.finfo(mu.dtype).eps))
@@ -98,6 +98,7 @@ def certify_gradient_descent(
     pair = "for a concave ψ" if concave else "of the paper"
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(*base.hypotheses, step, Condition("R' < R", moved, base.radius)),
         numbers={
@@ -109,7 +110,7 @@ def certify_gradient_descent(
         },
         bounds={
             "loss": loss,
-            "residual": DistanceBound(loss, one, zero),
+            **residual_bound(loss, base.fits_data),
             "parameters": DistanceBound(loss, 2 * nu1 / mu, zero),
             "distance": ConstantBound(reach),
         },

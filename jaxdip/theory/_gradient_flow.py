@@ -3,13 +3,14 @@
 import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
+from jaxdip._numbers import given
 from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, ground
-from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, ground
+from jaxdip.theory._kl_bound import ConstantBound, DistanceBound, LossBound, residual_bound
 
 _THEOREM = "convergence of gradient flow"
 _SOURCE = "Buskulic, Fadili & Quéau, arXiv 2309.12128, Theorem 3.2; arXiv 2303.11265"
@@ -59,16 +60,17 @@ def certify_gradient_flow(base: Ground) -> Certificate:
     mu = base.mu.value
     reach = 2 * base.psi0 / mu
     loss = LossBound(base.psi, base.loss0.value, mu**2 / 4)
-    one, zero = jnp.ones_like(mu), jnp.zeros_like(mu)
+    zero = jnp.zeros_like(mu)
     moved = Quantity(reach, "2ψ(L0)/μ", base.mu.evidence)
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(*base.hypotheses, Condition("R' < R", moved, base.radius)),
         numbers={**base.numbers(), "R'": moved, "rate μ²/4": _rate(base)},
         bounds={
             "loss": loss,
-            "residual": DistanceBound(loss, one, zero),
+            **residual_bound(loss, base.fits_data),
             "parameters": DistanceBound(loss, 2 / mu, zero),
             "distance": ConstantBound(reach),
         },
@@ -90,15 +92,21 @@ def stopping_time(certificate: Certificate, noise_norm: RealScalar) -> Array:
         noise_norm: ‖ε‖, positive, in units of the data.
 
     Returns:
-        The time on the shared clock; NaN where the certificate is not applicable.
+        The time on the shared clock; NaN where the certificate is not applicable, or y is not the
+        loss's only minimiser.
 
     Raises:
         TypeError: if the certificate's loss bound is not of this kind.
+        ValueError: unless ‖ε‖ is finite and positive.
     """
     bound = certificate.bounds.get("loss")
     if certificate.obstacle is not None:
         return jnp.asarray(jnp.nan)
+    if "residual" not in certificate.bounds:
+        # ψ(L_y) then bounds no distance to y.
+        return jnp.asarray(jnp.nan)
     if not isinstance(bound, LossBound):
         raise TypeError(f"{certificate.theorem} has no stopping time of this kind")
-    level = bound.psi.psi_inv(jnp.asarray(noise_norm, bound.loss0.dtype))
+    size = given("noise_norm", noise_norm, positive=True)
+    level = bound.psi.psi_inv(size.astype(bound.loss0.dtype))
     return jnp.where(certificate.applicable, bound.time_to(level), jnp.nan)

@@ -1,6 +1,6 @@
 """What the convergence theorems stand on: how hard the loss pulls θ near the start."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,10 +13,7 @@ from jaxdip.generators import AbstractGenerator
 from jaxdip.losses import MSE, AbstractDesingularizer, Power
 from jaxdip.operators import AbstractLinearOperator, Dense
 from jaxdip.problem import Problem, check_generator, parametrize, reduce
-from jaxdip.theory._certificate import Condition
-
-#: Whose singular values hold the loss to the parameters.
-Kind = Literal["network", "row space", "sketched"]
+from jaxdip.theory._certificate import Condition, Kind
 
 
 class Inapplicable(Exception):
@@ -43,6 +40,7 @@ class Ground(eqx.Module):
         loss0: L_y(y(0)).
         gradient0: ‖∇f(θ0)‖.
         psi: the loss's desingularizing function.
+        fits_data: whether ψ(L_y) bounds the distance to y itself, as where y is the only minimiser.
         hypotheses: without which nothing is said.
     """
 
@@ -53,6 +51,7 @@ class Ground(eqx.Module):
     loss0: Quantity
     gradient0: Quantity
     psi: AbstractDesingularizer
+    fits_data: bool = eqx.field(static=True)
     hypotheses: tuple[Condition, ...]
 
     def numbers(self) -> dict[str, Quantity]:
@@ -103,7 +102,7 @@ def ground(
             lipschitz = jacobian_lipschitz(problem, generator, observed=kind == "sketched")
     except ValueError as error:
         raise Inapplicable(str(error)) from error
-    sigma, sigma_A = _pull(problem, generator, kind)
+    sigma, sigma_A = pull(problem, generator, kind)
     how = {
         "network": "σ_A σ_n(J)",
         "row space": "σ_A σ_r(P J)",
@@ -122,6 +121,7 @@ def ground(
         loss0=Quantity(loss0, "the loss at the start", "closed form"),
         gradient0=Quantity(tree_norm(f.gradient(theta)), "‖∇f(θ0)‖", "closed form"),
         psi=psi,
+        fits_data=loss.fits_data,
         hypotheses=_hypotheses(problem, sigma, loss0, psi),
     )
 
@@ -144,22 +144,28 @@ def squared_error_ground(
     return ground(problem, generator, kind, lipschitz=lipschitz), problem.loss.weight
 
 
-def _pull(
+def pull(
     problem: Problem, generator: AbstractGenerator, kind: Kind
 ) -> tuple[Quantity, Array | None]:
-    """The singular value of the ground, less its rounding error, and σ_A where it enters."""
+    """The singular value of a ground at θ, less its rounding error, and σ_A where it enters."""
     A = problem.operator
     if kind == "network":
         sigma = spectrum(problem, generator, of="J").sigma_min_lower
         return sigma, jnp.asarray(_linear(A).sigma_min()).astype(sigma.value.dtype)
     if kind == "row space":
         rows = _row_space(problem)
-        sigma = _at_rank(spectrum(rows, generator, of="AJ"), _linear(A).rank())
+        sigma = _at_rank(spectrum(rows, generator, of="AJ"), _real_rank(_linear(A)))
         return sigma, jnp.asarray(_linear(A).sigma_min()).astype(sigma.value.dtype)
     found = spectrum(problem, generator, of="AJ")
     if isinstance(A, AbstractLinearOperator):
-        return _at_rank(found, A.rank()), None
+        return _at_rank(found, _real_rank(A)), None
     return found.sigma_min_lower, None
+
+
+def _real_rank(A: AbstractLinearOperator):
+    """The rank in real coordinates, in which spectra are: a complex dimension counts twice."""
+    complex_signal = jnp.issubdtype(A.in_structure.dtype, jnp.complexfloating)
+    return 2 * jnp.asarray(A.rank()) if complex_signal and A.complex_linear else A.rank()
 
 
 def _at_rank(found: Spectrum, rank) -> Quantity:
@@ -176,7 +182,15 @@ def _at_rank(found: Spectrum, rank) -> Quantity:
 def _row_space(problem: Problem) -> Problem:
     """The problem that observes the row space of A by orthonormal rows."""
     A = _linear(problem.operator)
-    _, s, rows = jnp.linalg.svd(A.matrix(), full_matrices=False)
+    complex_signal = jnp.issubdtype(A.in_structure.dtype, jnp.complexfloating)
+    if complex_signal and not A.complex_linear:
+        raise Inapplicable(
+            "the row space of an operator that is linear over the reals only is no subspace of "
+            "complex signals: take the ground 'network' or 'sketched'"
+        )
+    # Over real signals the rows that count are those of the real and imaginary parts.
+    matrix = A.matrix() if complex_signal else A.real_matrix()
+    _, s, rows = jnp.linalg.svd(matrix, full_matrices=False)
     live = jnp.arange(s.size) < jnp.asarray(A.rank())
     P = Dense(rows * live[:, None].astype(rows.dtype), in_shape=A.in_structure.shape)
     return Problem(u=problem.u, operator=P, loss=MSE(), y=jnp.zeros(s.size, rows.dtype))

@@ -10,10 +10,15 @@ from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
 from jaxdip.theory._kl_bound import ConstantBound
-from jaxdip.theory._two_step import displacement_decay, longest_velocity_step, velocity_decay
+from jaxdip.theory._two_step import (
+    displacement_decay,
+    longest_velocity_step,
+    velocity_decay,
+    velocity_level,
+)
 
 _THEOREM = "convergence of IGAHD"
 _SOURCE = "derived here from the descent lemma and the PL inequality; cf. arXiv 2506.02986"
@@ -57,7 +62,8 @@ def igahd(
         beta: β ≥ 0.
         kind: see `Ground`; or one that is known already.
         energy: which proof.
-        L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.
+        L: the Lipschitz constant of ∇f where f ≤ f(θ0), or for the energy in the velocity where
+            f ≤ V_0/κ (`velocity_level`); by default `gradient_lipschitz` there.
         lipschitz: a Lipschitz bound of the Jacobian of your own.
 
     Returns:
@@ -74,7 +80,13 @@ def igahd(
         base, weight = squared_error_ground(problem, generator, kind, lipschitz=lipschitz)
     except Inapplicable as why:
         return not_applicable(_THEOREM, _SOURCE, str(why))
-    L = gradient_lipschitz(problem, generator) if L is None else L
+    if L is None:
+        level = None
+        if energy == "velocity":
+            dtype = base.mu.value.dtype
+            h2, a, b = (x.astype(dtype) for x in (s, alpha, beta))
+            level = velocity_level(h2, a, b, base.loss0.value, base.gradient0.value)
+        L = gradient_lipschitz(problem, generator, level=level)
     return certify_igahd(base, s, alpha, beta, L, weight, energy=energy)
 
 
@@ -112,6 +124,7 @@ def certify_igahd(
     moved = Quantity(decay.reach, "length of the path", base.mu.evidence)
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind}, energy in the {energy})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(*base.hypotheses, *asked, Condition("R' < R", moved, base.radius)),
         numbers={

@@ -8,8 +8,8 @@ from jaxdip._types import RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
 from jaxdip.theory._igahd import descent_condition
 from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import displacement_decay
@@ -71,6 +71,7 @@ def igahd_forward(
     moved = Quantity(decay.reach, "length of the path", base.mu.evidence)
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(
             *base.hypotheses,

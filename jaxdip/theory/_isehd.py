@@ -8,8 +8,8 @@ from jaxdip._types import Array, RealScalar
 from jaxdip.analysis import AbstractJacobianLipschitz
 from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem
-from jaxdip.theory._certificate import Certificate, Condition, not_applicable
-from jaxdip.theory._ground import Ground, Inapplicable, Kind, squared_error_ground
+from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
+from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
 from jaxdip.theory._kl_bound import ConstantBound, ExponentialBound
 
 _THEOREM = "convergence of ISEHD"
@@ -94,14 +94,15 @@ def certify_isehd(
     loss = ExponentialBound(E0 / rest, rho)
     return Certificate(
         theorem=f"{_THEOREM} ({base.kind})",
+        kind=base.kind,
         source=_SOURCE,
         conditions=(
             *base.hypotheses,
             Condition("αβ < 1", Quantity(c, "as given", "closed form"), _one(one)),
             Condition(
-                "0 < ρ",
+                "0 < β",
                 Quantity(0 * one, "zero", "closed form"),
-                Quantity(rho, "2 min(βμ²/4, α)", base.mu.evidence),
+                Quantity(beta, "as given", "closed form"),
                 otherwise="β = 0 gives no rate here",
             ),
             Condition("R' < R", moved, base.radius),

@@ -54,6 +54,12 @@ class DistanceBound(AbstractBound):
         return self.factor * self.loss.psi.psi(self.loss(t)) + self.floor
 
 
+def residual_bound(loss: LossBound, fits_data: bool) -> dict[str, AbstractBound]:
+    """'residual', ‖y(t) − y‖ ≤ ψ(bound on the loss), for losses that only y minimises."""
+    one, zero = jnp.ones_like(loss.loss0), jnp.zeros_like(loss.loss0)
+    return {"residual": DistanceBound(loss, one, zero)} if fits_data else {}
+
+
 class ConstantBound(AbstractBound):
     """One number at all times.
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
 from jaxdip._types import Array, Float
-from jaxdip.theory._certificate import AbstractBound, Certificate, Condition
+from jaxdip.theory._certificate import AbstractBound, Certificate, Condition, not_applicable
 
 _SOURCE = "arXiv 2403.05395, (8); the slides' form has other units and is not used"
 
@@ -55,16 +55,33 @@ def with_recovery(
         distance: dist(x̄, Σ).
 
     Returns:
-        The certificate, not applicable where λ = 0.
+        The certificate, not applicable where λ = 0, where one of the others is no number, or where
+        y is not the loss's only minimiser. It is no stronger than the weakest of the four.
     """
     lam = injectivity.value
     if certificate.obstacle is not None:
         return certificate
-    hypothesis = Condition(
-        "λ > 0",
-        Quantity(jnp.zeros_like(lam), "zero", "closed form"),
-        injectivity,
-        otherwise="A is not injective on the tangent set: the recovery bound is vacuous",
+    if "residual" not in certificate.bounds:
+        why = "the loss does not bound the distance to the data, which are not its only minimiser"
+        return not_applicable(f"{certificate.theorem}, recovery", certificate.source, why)
+    zero = Quantity(jnp.zeros_like(lam), "zero", "closed form")
+    hypotheses = (
+        Condition(
+            "λ > 0",
+            zero,
+            injectivity,
+            otherwise="A is not injective on the tangent set: the recovery bound is vacuous",
+        ),
+        *(
+            Condition(
+                f"0 ≤ {name}", zero, _from_above(q), strict=False, otherwise=f"{name} is {no}"
+            )
+            for name, q, no in (
+                ("‖A‖", norm, "no number"),
+                ("‖ε‖", noise_norm, "no number"),
+                ("dist", distance, "no distance"),
+            )
+        ),
     )
     bound = RecoveryBound(
         residual=certificate.bounds["residual"],
@@ -74,8 +91,9 @@ def with_recovery(
     )
     return Certificate(
         theorem=f"{certificate.theorem}, recovery",
+        kind=certificate.kind,
         source=f"{certificate.source}; {_SOURCE}",
-        conditions=(*certificate.conditions, hypothesis),
+        conditions=(*certificate.conditions, *hypotheses),
         numbers={
             **certificate.numbers,
             "λ": injectivity,
@@ -85,3 +103,8 @@ def with_recovery(
         },
         bounds={**certificate.bounds, "signal": bound},
     )
+
+
+def _from_above(q: Quantity) -> Quantity:
+    """The number where it stands on the larger side: an estimate from above is then a bound."""
+    return Quantity(q.value, q.how, "bound" if q.evidence == "estimate from above" else q.evidence)

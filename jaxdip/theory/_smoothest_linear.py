@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 
 from jaxdip._evidence import Quantity
+from jaxdip._numbers import fraction, given
 from jaxdip._types import Array, Float, RealScalar
 from jaxdip.theory._certificate import Certificate, Condition, not_applicable
 from jaxdip.theory._kl_bound import ConstantBound
@@ -44,7 +45,8 @@ def minimum_norm_error(
         A certificate with the bound 'limit signal', on ‖x − x*‖ at convergence, constant in t.
 
     Raises:
-        ValueError: if the shapes disagree.
+        TypeError: unless u is a real number.
+        ValueError: if the shapes disagree, or u is negative or not finite.
 
     Reference: Proposition 1 of arXiv 2005.03991; N. Halko, P.-G. Martinsson & J. Tropp,
     arXiv 0909.4061, Theorem 10.8.
@@ -55,7 +57,7 @@ def minimum_norm_error(
     if oversampling < 4 or k < 2:
         why = f"it needs p >= 4 and m - p >= 2, got p = {oversampling} and m = {m}"
         return not_applicable(_THEOREM, source, why)
-    u = jnp.asarray(deviation, s.dtype)
+    u = given("deviation", deviation, positive=False).astype(s.dtype)
     tail = _tail(s, k)
     first = s[k] if k < s.shape[0] else jnp.zeros((), s.dtype)
     a = math.e**2 * math.sqrt(m) / (oversampling + 1)
@@ -119,13 +121,14 @@ def geometric_example(m: int, decay: RealScalar) -> Quantity:
         decay: γ in ]0, 1[.
 
     Raises:
-        ValueError: for m < 12.
+        TypeError: unless γ is a real number.
+        ValueError: for m < 12, or γ outside ]0, 1[.
 
     Reference: (8) of arXiv 2005.03991, with the constant of `smoothest_linear`.
     """
     if m < 12:
         raise ValueError(f"it needs m >= 12 measurements, got {m}")
-    gamma = jnp.asarray(decay, jnp.result_type(float))
+    gamma = fraction("decay", decay)
     value = smoothest_constant(m) * gamma ** (m / 3) / (1 - gamma)
     return Quantity(value, "C γ^(m/3)/(1 − γ), with probability 1 − 3 exp(−m/6)", "bound")
 

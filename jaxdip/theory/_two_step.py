@@ -87,6 +87,18 @@ def longest_velocity_step(alpha: Array, beta: Array, L: Array) -> Array:
     return 2 / (L * (trace + jnp.sqrt(trace**2 - 4 * det)))
 
 
+def velocity_level(s: Array, alpha: Array, beta: Array, loss0: Array, gradient0: Array) -> Array:
+    """V_0/κ = f(θ_0) + β²‖∇f(θ_0)‖²/(2κ), below which `velocity_decay` keeps the loss.
+
+    Along the segments between the iterates too: with F = f(θ_ℓ) + ⟨∇f(θ_ℓ), d⟩ + (L/2)‖d‖² the
+    descent lemma gives f(θ_ℓ + τd) ≤ max(f(θ_ℓ), F) for 0 ≤ τ ≤ 1, and κF is among what is shown
+    to be at most V_0. So L need only hold on {f ≤ V_0/κ}, by continuity in τ.
+    """
+    a = jnp.where(alpha * jnp.sqrt(s) < 1, 1 - alpha * jnp.sqrt(s), jnp.nan)
+    rest = jnp.where(alpha * beta < 1, 1 - alpha * beta, jnp.nan)
+    return loss0 + (beta * gradient0) ** 2 * a / (2 * rest)
+
+
 def velocity_decay(
     s: Array, alpha: Array, beta: Array, L: Array, mu_s: Array, loss0: Array, gradient0: Array
 ) -> Decay:

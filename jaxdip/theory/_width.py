@@ -94,7 +94,7 @@ def required_width(
     bend = columns * phi.lip_slope
     slope = bend + jnp.hypot(bend, 2 * phi.sup_slope * float(both))
     k = jnp.maximum((reach * slope / sigma) ** 2, floor.value.astype(rho.dtype))
-    evidence: Evidence = "bound" if pull.grade in ("proven", "computed") else pull.evidence
+    evidence: Evidence = "bound" if pull.grade == "proven" else pull.evidence
     how = "R' < R with Markov's bound on the residual and Chernoff's on σ_n(J)"
     return RequiredWidth(
         theorem=f"{THEOREM}, {'both layers' if both else 'W alone'}",

@@ -96,3 +96,37 @@ def test_what_has_no_bound_is_said(key):
         jacobian_lipschitz(problem, relu)
     linear, g, _ = examples.problem(key, "linear")
     assert float(jacobian_lipschitz(linear, g)(1.0)) == 0.0
+
+
+@pytest.mark.parametrize("radius", [0.0, 0.4])
+def test_the_bound_of_deep_networks_by_hand(radius, key):
+    """The formulas of `SequentialLipschitz`, layer by layer for L = 3."""
+    g = jd.MLP(widths=(4, 6, 5), out=3, key=key, ntk=True, activation="tanh")
+    u = 1.3 * jd.on_sphere(4, key=key)
+    A = jd.operators.Gaussian(m=2, n=3, key=key)
+    problem = jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=jnp.ones(2))
+    s1, s2, s3 = g.scales
+    W1, W2, W3 = (np.asarray(W) for W in g.weights)
+    h1 = np.tanh(s1 * W1 @ u)
+    h2 = np.tanh(s2 * W2 @ h1)
+    w2, w3 = (np.linalg.norm(W, 2) + radius for W in (W2, W3))
+    B1, B2 = 1.0, 4 / (3 * np.sqrt(3))
+    H0 = np.linalg.norm(u)
+    lam1 = s1 * H0
+    l1 = B1 * lam1
+    H1 = np.linalg.norm(h1) + l1 * radius
+    lam2 = s2 * (H1 + w2 * l1)
+    l2 = B1 * lam2
+    H2 = np.linalg.norm(h2) + l2 * radius
+    g3, gamma3 = float(A.norm()), 0.0
+    g2 = g3 * s3 * w3 * B1
+    gamma2 = s3 * (gamma3 * w3 * B1 + g3 * B1 + g3 * w3 * B2 * lam2)
+    g1 = g2 * s2 * w2 * B1
+    gamma1 = s2 * (gamma2 * w2 * B1 + g2 * B1 + g2 * w2 * B2 * lam1)
+    parts = [
+        s1 * (gamma1 * H0 + g1 * 0),
+        s2 * (gamma2 * H1 + g2 * l1),
+        s3 * (gamma3 * H2 + g3 * l2),
+    ]
+    found = jacobian_lipschitz(problem, g, observed=True)(radius)
+    assert float(found) == pytest.approx(np.linalg.norm(parts), rel=1e-12)

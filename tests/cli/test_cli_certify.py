@@ -78,3 +78,28 @@ def test_wrong_options_are_one_line_and_a_status(words, tmp_path, capsys):
     error = capsys.readouterr().err.strip()
     assert error.startswith("jaxdip:")
     assert "Traceback" not in error
+
+
+def test_the_early_warning_watches_what_the_certificate_stands_on(tmp_path):
+    """A tall operator of full column rank: the r-th value, not the m-th, which is 0."""
+    words = "--n 2 --m 4 --width 20000 --spectrum even --dynamics gf --steps 20"
+    assert main(["certify", *words.split(), "--out", str(tmp_path)]) == 0
+    runs = xr.open_zarr(tmp_path / "runs.zarr")
+    np.testing.assert_allclose(runs.gf_kept.values[0], 1, rtol=1e-6)
+    assert runs.gf_kept.values.min() > 0.5
+
+
+@pytest.mark.parametrize("dynamics", ["isehd", "igahd"])
+def test_inertial_dynamics_without_a_ground_get_a_verdict(dynamics, tmp_path, capsys):
+    words = f"--activation relu --width 50 --dynamics {dynamics} --steps 20"
+    assert main(["certify", *words.split(), "--out", str(tmp_path)]) == 0
+    assert "not applicable" in capsys.readouterr().out
+
+
+def test_with_noise_the_theorem_s_stop_is_told(tmp_path, capsys):
+    words = ["certify", *SMALL, "--width", "300000", "--dynamics", "gf,isehd", "--steps", "20"]
+    assert main([*words, "--noise", "0.01", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("from then on ‖y(t) − ȳ‖ ≤ 2‖ε‖") == 1
+    record = json.loads((tmp_path / "certificates.json").read_text())["certificates"]
+    assert record["gf"]["stopping_time"] > 0
+    assert record["isehd"]["stopping_time"] is None

@@ -327,7 +327,7 @@ def test_a_fingerprint_is_that_of_another_process():
     script = textwrap.dedent(
         """
         import jax, jax.numpy as jnp, jaxdip as jd, optax
-        from jaxdip.dynamics._fingerprint import fingerprint
+        from jaxdip._fingerprint import fingerprint
         key, names = jax.random.key(0), {"b", "a", "c", "d"}
         rate = 0.1
         class Own:

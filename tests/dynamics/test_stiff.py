@@ -24,6 +24,7 @@ class Quartic(jd.losses.AbstractLoss):
     """Σ r⁴/4 − r³/3 + r²/2: a convex loss whose Hessian varies and is not a multiple of I."""
 
     takes_complex = False
+    fits_data = True
     smooth = True
 
     def __call__(self, v, y):

@@ -207,7 +207,7 @@ def test_the_run_s_own_jacobians_certify_where_the_theorem_does_not():
 def test_early_warnings_say_when_the_theorem_stops_describing_the_run():
     problem, g = wide(9, k=40_000)
     base = theory.ground(problem, g, "network")
-    kept = theory.StillKept(jd.analysis.SigmaMin(of="J"), base.sigma.value)
+    kept = theory.StillKept(base)
     observe = {"kept": kept, "ball": theory.BallUsed(base.radius.value)}
     run = jd.integrate(problem, jd.GradientFlow(), g, jnp.linspace(0, 200, 9), observe=observe)
     assert float(run.observed["kept"][0]) == pytest.approx(1, rel=1e-9)

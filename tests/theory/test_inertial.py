@@ -284,3 +284,71 @@ def test_the_rate_and_path_are_those_of_the_forms(stretch):
     assert float(decay.gap) == pytest.approx(r / (1 + r), rel=1e-9)
     assert float(decay.reach) == pytest.approx(path, rel=1e-9)
     assert float(decay.scale) == pytest.approx(start / kappa, rel=1e-12)
+
+
+def constants(problem, g):
+    base = theory.ground(problem, g, "sketched")
+    L = float(jd.gradient_lipschitz(problem, g).value)
+    mu, loss0 = float(base.mu.value), float(base.loss0.value)
+    return mu, mu**2 / 4, L, loss0
+
+
+def test_the_numbers_of_forward_damping_by_hand():
+    problem, g = wide(4, k=50_000, offset=0.02)
+    mu, mu_s, L, loss0 = constants(problem, g)
+    alpha, beta, h = mu, 0.25 * mu / L, 0.7 * mu / L
+    found = theory.igahd_forward(problem, g, h**2, alpha, beta, "sketched")
+    ahead, carried = 1 + alpha * h, 1 + beta * h * L
+    delta = (alpha - beta * L) / h - L / 2
+    G = max(ahead, carried) ** 2 / (mu_s * h**4) + carried / (2 * h**2)
+    P = carried / (np.sqrt(2 * mu_s) * h**2) + np.sqrt(carried / 2) / h
+    Q = ahead / (np.sqrt(2 * mu_s) * h**2)
+    expected = {
+        "δ": delta,
+        "1 − q": 1 - np.sqrt(G / (G + delta)),
+        "R'": 2 * (P + Q) * np.sqrt(loss0) / delta,
+    }
+    for name, value in expected.items():
+        assert float(found.numbers[name].value) == pytest.approx(value, rel=1e-7), name
+
+
+def test_the_numbers_of_the_adaptive_method_by_hand():
+    problem, g = wide(4, k=50_000, offset=0.02)
+    mu, mu_s, L, loss0 = constants(problem, g)
+    alpha, beta, c, rho = mu, 0.25 * mu / L, 0.2, 0.6
+    first = 3 * mu / L
+    found = theory.adaptive_inertia(
+        problem, g, first**2, alpha, beta, "sketched", decrease=c, shrink=rho
+    )
+    h = min(first, rho * 2 * ((1 - c) * alpha - beta * L) / (L * (1 + beta**2 * L)))
+    assert h < first
+    p, q = 1 / h + beta * L, 1 / h + alpha
+    G = 0.5 + (p**2 + q**2) / (2 * mu_s)
+    expected = {
+        "√s ≥": h,
+        "1 − q": 1 - np.sqrt(G / (G + c * alpha * h)),
+        "R'": 2 * ((p + q) / np.sqrt(2 * mu_s) + 0.5**0.5) * np.sqrt(loss0) / (c * alpha),
+    }
+    for name, value in expected.items():
+        assert float(found.numbers[name].value) == pytest.approx(value, rel=1e-7), name
+    assert found.numbers["L"].evidence == "assumed"
+
+
+@pytest.mark.parametrize("stretch", [1.0, 0.3])
+def test_every_step_that_is_short_enough_passes_the_rule(stretch):
+    """h ≤ 2[(1 − c)α − βL]/[L(1 + β²L)], on quadratics of curvature in [−L, L], any state."""
+    rng = np.random.default_rng(1)
+    alpha, beta, c, L = 1.1, 0.1, 0.2, 4.0
+    h = stretch * 2 * ((1 - c) * alpha - beta * L) / (L * (1 + beta**2 * L))
+    least = np.inf
+    for _ in range(4000):
+        lam = rng.choice([-L, L, rng.uniform(-L, L)], size=2)
+        theta, v, last = rng.normal(size=2), rng.normal(size=2), h * rng.uniform(1, 3)
+        g, before = lam * theta, lam * (theta - last * v)
+        new_v = (v - h * (beta * (g - before) / last + g)) / (1 + alpha * h)
+        new = theta + h * new_v
+        E = 0.5 * lam @ theta**2 + 0.5 * v @ v
+        fall = E - 0.5 * lam @ new**2 - 0.5 * new_v @ new_v - c * alpha * h * new_v @ new_v
+        least = min(least, fall / (theta @ theta + v @ v))
+        assert fall >= -1e-12
+    assert least < 0.05
