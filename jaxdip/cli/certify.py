@@ -68,7 +68,7 @@ class Certify:
         """Certify, run, write and print; the exit status."""
         check_folder(self.out)
         key = jax.random.key(self.machine.seed)
-        problem, generator, data = self.synthetic.build(self.network, key)
+        problem, generator, measured = self.synthetic.build(self.network, key)
         make_folder(self.out)
         runs, tables = [], {}
         data: dict[str, Any] = {}
@@ -77,7 +77,7 @@ class Certify:
             kind = None if self.ground == "best" else self.ground
             certificate = jd.certify(problem, generator, dynamics=dynamics, kind=kind)
             print(f"{certificate}")
-            stop = _stopping_time(certificate, data)
+            stop = _stopping_time(certificate, measured)
             if stop is not None:
                 print(f"    stop at t = {stop:.3g}: from then on ‖y(t) − ȳ‖ ≤ 2‖ε‖")
             print()
