@@ -87,14 +87,16 @@ from jaxdip.problem import reduce as reduce
 __version__ = "0.1.0"
 
 # Loaded on first use, so that `import jaxdip` stays light: they bring matplotlib and file formats.
-_LAZY = ("imaging", "plot")
+_LAZY = ("imaging", "plot", "sweeps", "trials")
 
 
 def __getattr__(name: str):
     if name in _LAZY:
         return importlib.import_module(f"jaxdip.{name}")
+    if name == "sweep":
+        return importlib.import_module("jaxdip.sweeps").sweep
     raise AttributeError(f"module 'jaxdip' has no attribute {name!r}")
 
 
 def __dir__():
-    return [*globals(), *_LAZY]
+    return [*globals(), *_LAZY, "sweep"]

@@ -1,0 +1,55 @@
+"""What decides the last bits of a result."""
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdip._fingerprint import fingerprint
+from jaxdip._types import Device
+from jaxdip.sweeps._trial import AbstractTrial
+
+
+def trial_digest(trial: AbstractTrial) -> str:
+    """A digest of a trial's code, constants and settings, the same in every process."""
+    return np.asarray(fingerprint(trial=trial)["trial"]).tobytes().hex()
+
+
+def numerical_identity(devices: Sequence[Device], kernel: str) -> dict[str, Any]:
+    """All that must be equal for two processes to compute the same bits.
+
+    The same expression compiled for another device, batch width or release may round otherwise.
+
+    Args:
+        devices: that compute.
+        kernel: of the sweep, with its width.
+    """
+    return {
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
+        "backend": devices[0].platform,
+        "device": _machine() if devices[0].platform == "cpu" else devices[0].device_kind,
+        "kernel": kernel,
+        "x64": bool(jax.config.jax_enable_x64),
+        "matmul_precision": str(jax.config.jax_default_matmul_precision),
+        # How many devices a process pretends to have changes no bits.
+        "XLA_FLAGS": " ".join(
+            flag
+            for flag in sorted(os.environ.get("XLA_FLAGS", "").split())
+            if "device_count" not in flag
+        ),
+    }
+
+
+def _machine() -> str:
+    """The instruction set, as far as it can be told: XLA compiles for all that the CPU has."""
+    flags = ""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    wide = [name for name in ("avx512f", "avx2", "fma", "sve", "asimd") if name in flags.split()]
+    return " ".join([platform.machine(), *wide])

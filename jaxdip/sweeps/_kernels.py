@@ -1,0 +1,140 @@
+"""Programs that compute a batch of trials: one after another, or in lanes that are refilled."""
+
+from collections.abc import Hashable
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from jaxdip._types import Array, Bool, Int, Key, Tree
+from jaxdip.sweeps._trial import AbstractLoopTrial, AbstractTrial
+
+
+@eqx.filter_jit
+def one_by_one(
+    trial: AbstractTrial, program: Hashable, numbers: Tree, cell_key: Key, ids: Int[Array, " T"]
+) -> dict[str, Array]:
+    """Trials of one cell, one after another: each in cache, each with its own end.
+
+    The body does not see how many there are, so the bits of a trial do not depend on its company;
+    a batched program's would (its vector loops are other ones for another batch).
+
+    Args:
+        trial: the trial.
+        program: of the cell.
+        numbers: of the cell.
+        cell_key: see `sweeps.cell_key`.
+        ids: which trials.
+
+    Returns:
+        The outcomes, stacked.
+    """
+
+    def one(i: Array) -> dict[str, Array]:
+        return trial.run(jax.random.fold_in(cell_key, i), program, numbers)
+
+    return jax.lax.map(one, ids)
+
+
+class _Lanes(NamedTuple):
+    """The carry of `in_lanes`.
+
+    Attributes:
+        states: one a lane.
+        job: the position of the lane's trial in the list, or −1.
+        next: the first position not yet begun.
+        out: outcomes by position.
+    """
+
+    states: Tree
+    job: Int[Array, " W"]
+    next: Int[Array, ""]
+    out: dict[str, Array]
+
+
+@eqx.filter_jit
+def in_lanes(
+    trial: AbstractLoopTrial,
+    program: Hashable,
+    numbers: Tree,
+    cell_keys: Key,
+    cell: Int[Array, " T"],
+    ids: Int[Array, " T"],
+    width: int,
+    chunk: int = 64,
+) -> dict[str, Array]:
+    """Trials of several cells of one program in `width` lanes; a lane that ends takes the next.
+
+    For accelerators, which are idle while one trial of a batch runs on. A lane is refilled when a
+    quarter of all has ended. The bits of a trial depend on `width`, but neither on its lane nor on
+    its company (healthy lanes do not see a NaN in another: values are selected, not multiplied).
+
+    Args:
+        trial: the trial, as a loop.
+        program: of all cells.
+        numbers: of the cells, stacked.
+        cell_keys: of the cells, shape (C,).
+        cell: of each trial, a position in `cell_keys`.
+        ids: which trial of its cell.
+        width: W ≥ 1.
+        chunk: steps between looks at who has ended.
+
+    Returns:
+        The outcomes in the order of `ids`.
+    """
+    total = ids.shape[0]
+
+    def begin(j: Array) -> Tree:
+        here = cell[j]
+        key = jax.random.fold_in(cell_keys[here], ids[j])
+        return trial.begin(key, program, jax.tree.map(lambda x: x[here], numbers))
+
+    running = jax.vmap(trial.running)
+
+    def live(states: Tree, job: Array) -> Bool[Array, " W"]:
+        return running(states) & (job >= 0)
+
+    def step(state: Tree, on: Array) -> Tree:
+        new = trial.step(program, state)
+        return jax.tree.map(lambda a, b: jnp.where(on, a, b), new, state)
+
+    def some_steps(carry):
+        states, job = carry
+        for_each = jax.vmap(step)
+        body = lambda _, s: for_each(s, live(s, job))  # noqa: E731
+        return jax.lax.fori_loop(0, chunk, body, states), job
+
+    def busy(carry):
+        on = live(*carry)
+        held = jnp.sum(carry[1] >= 0, dtype=jnp.int32)
+        ended = held - jnp.sum(on, dtype=jnp.int32)
+        return jnp.any(on) & (4 * ended < held)
+
+    def refill(lanes: _Lanes) -> _Lanes:
+        states, job = jax.lax.while_loop(busy, some_steps, (lanes.states, lanes.job))
+        ended = (job >= 0) & ~running(states)
+        made = jax.vmap(partial(trial.outcome, program))(states)
+        place = jnp.where(ended, job, total)
+        out = jax.tree.map(lambda x, y: x.at[place].set(y, mode="drop"), lanes.out, made)
+        rank = jnp.cumsum(ended, dtype=jnp.int32) - 1
+        following = lanes.next + rank
+        job = jnp.where(ended, jnp.where(following < total, following, -1), job)
+        fresh = jax.vmap(begin)(jnp.clip(job, 0, total - 1))
+        renewed = ended & (job >= 0)
+        states = jax.tree.map(lambda a, b: _where(renewed, a, b), fresh, states)
+        return _Lanes(states, job, lanes.next + jnp.sum(ended, dtype=jnp.int32), out)
+
+    lane = jnp.arange(width, dtype=jnp.int32)
+    states = jax.vmap(begin)(jnp.minimum(lane, total - 1))
+    shapes = jax.eval_shape(jax.vmap(partial(trial.outcome, program)), states)
+    out = jax.tree.map(lambda s: jnp.zeros((total, *s.shape[1:]), s.dtype), shapes)
+    first = _Lanes(
+        states, jnp.where(lane < total, lane, -1), jnp.asarray(min(width, total), jnp.int32), out
+    )
+    return jax.lax.while_loop(lambda x: jnp.any(x.job >= 0), refill, first).out
+
+
+def _where(on: Bool[Array, " W"], a: Array, b: Array) -> Array:
+    return jnp.where(on.reshape(on.shape + (1,) * (a.ndim - 1)), a, b)

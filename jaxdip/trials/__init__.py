@@ -1,0 +1,6 @@
+"""Ready-made trials for sweeps: from a key and a point of the grid to arrays."""
+
+from jaxdip.trials._buckets import rows_bucket as rows_bucket
+from jaxdip.trials._buckets import width_bucket as width_bucket
+from jaxdip.trials._two_layer import RESULT_CODES as RESULT_CODES
+from jaxdip.trials._two_layer import TwoLayerTrial as TwoLayerTrial

@@ -1,0 +1,47 @@
+"""The sizes that arrays are padded to, so that trials of many sizes share few programs.
+
+The last bits of a trial depend on the size of its arrays, so these rules are part of what
+identifies a result: a new rule is a new kernel.
+"""
+
+#: Leading digits of the widths, in tenths: neighbours differ by a factor of at most 3/2, and the
+#: round numbers that experiments use lose nothing.
+_TENTHS = (10, 15, 20, 30, 40, 50, 70)
+#: Widths are multiples of this: one vector register of float64.
+_VECTOR = 8
+
+
+def width_bucket(k: int) -> int:
+    """The padded width: the least of 1, 1.5, 2, 3, 4, 5, 7 times a power of ten that is ≥ k.
+
+    It is rounded up to a multiple of 8, so k = 1000 stays as it is and k = 100 becomes 104.
+
+    Args:
+        k: the width, at least 1.
+    """
+    decade = 1
+    while True:
+        for tenths in _TENTHS:
+            size = _round_up(tenths * decade, _VECTOR * 10) // 10
+            if size >= k:
+                return size
+        decade *= 10
+
+
+def rows_bucket(m: int) -> int:
+    """The padded number of observations or of entries: the least of 1, 2, 3, 4, 6, 8, 12, … ≥ m.
+
+    These are the powers of two and one and a half times them.
+
+    Args:
+        m: the number, at least 1.
+    """
+    power = 1
+    while power < m:
+        power *= 2
+    between = 3 * power // 4
+    return between if power >= 4 and between >= m else power
+
+
+def _round_up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple

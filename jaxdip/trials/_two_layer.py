@@ -1,0 +1,645 @@
+"""The papers' experiment as one trial: a two-layer network with V fixed, in reduced coordinates."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdip._random import key_for
+from jaxdip._types import Array, Bool, Float, Int, Key
+from jaxdip.generators import ACTIVATIONS, OUTPUT_BOUND
+from jaxdip.sweeps import AbstractLoopTrial
+from jaxdip.sweeps._trial import Point, Value
+from jaxdip.trials._buckets import rows_bucket, width_bucket
+
+#: What the outcome 'result' means; 0 is left for trials that were not done.
+RESULT_CODES: Mapping[str, int] = MappingProxyType(
+    {"converged": 1, "out_of_steps": 2, "diverged": 3}
+)
+
+_DYNAMICS = ("gd", "igahd")
+_OPERATORS = ("gaussian",)
+_DTYPES = ("float32", "float64")
+_REQUIRED = ("k", "m", "n")
+_DEFAULTS: Mapping[str, Value] = MappingProxyType(
+    {
+        "activation": "sigmoid",
+        "dynamics": "gd",
+        "noise": 0.0,
+        "operator": "gaussian",
+        "output_law": "rademacher",
+        "p": 0.0,
+        "steps": 100_000,
+    }
+)
+#: Keys whose default depends on other keys, or that have none because they change nothing.
+_OPTIONAL = ("alpha", "beta", "d", "dtype", "step", "step_size", "tolerance")
+_KEYS = (*_REQUIRED, *_DEFAULTS, *_OPTIONAL)
+
+#: The loss at which a trial counts as diverged, in units of max(L(0), 1).
+_DIVERGED = 1e6
+#: Rounding of a residual, in units of eps √(m n): what no descent can be expected to go below.
+_ROUNDING = 8.0
+_TOLERANCE = 1e-14
+#: Stands for a number that was left out.
+_LEFT_OUT = -1.0
+#: Up to this many rows, Mᵀc written out is fused with the update; beyond, a product is faster.
+_WRITTEN_OUT = 8
+_HIGHEST = jax.lax.Precision.HIGHEST
+#: The standard normal cut at ±2, as `TwoLayer` draws it: P(|X| ≤ 2), and its standard deviation.
+_CUT_MASS = math.erf(math.sqrt(2))
+_CUT_STD = 2.0 / OUTPUT_BOUND["truncated-normal"]
+
+
+class TwoLayerTrial(AbstractLoopTrial):
+    """One trial of the papers' experiment: recover x̄ from y = A x̄ + ε by x = V φ(W u)/√k.
+
+    V is fixed, W is trained from iid N(0, 1) entries, ‖u‖ = 1. With z = W u (k numbers, N(0, 1) at
+    the start) and M = A V/√k the prediction is M φ(z), and gradient descent on W is
+
+        z ← z − γ φ'(z) ∘ Mᵀ∇L(M φ(z)),
+
+    exactly: W moves in z uᵀ only, so its other coordinates and d do not enter. IGAHD, with the
+    gradient at θ_ℓ, reduces likewise. An iteration passes once over z and φ(z); sizes are padded to
+    `width_bucket` and `rows_bucket`, which changes last bits only, so that cells share programs.
+
+    A point holds, as numbers or axes:
+
+    | key | what | default |
+    |---|---|---|
+    | n, m, k | sizes of the signal, of the data, of the hidden layer | required |
+    | d | the latent dimension, which does not enter | |
+    | noise | standard deviation of each entry of ε ~ N(0, noise²) | 0 |
+    | step | c in γ = c/L, or s = c/L | 1 |
+    | step_size | γ, or s, itself; instead of `step` | |
+    | p | loss ‖r‖^{2(p+1)}/(2(p+1)), as `losses.Power`; 0 is ½‖r‖² | 0 |
+    | dynamics | 'gd' or 'igahd' | 'gd' |
+    | alpha | of IGAHD | min(μ, 1/(4√s)), μ = σ_min(A J_g(θ0)) |
+    | beta | of IGAHD | √s |
+    | tolerance | end where the loss is at most this | 1e-14 (float64) |
+    | steps | end after so many steps | 100 000 |
+    | activation | a name in `generators.ACTIVATIONS` | 'sigmoid' |
+    | operator | 'gaussian': A with iid N(0, 1) entries | 'gaussian' |
+    | output_law | of V, as in `TwoLayer` | 'rademacher' |
+    | dtype | 'float32' or 'float64' | JAX's default float |
+
+    L bounds the Lipschitz constant of ∇f on {f ≤ f(θ0)}, for p = 0 by the formula of
+    `gradient_lipschitz`:
+
+        L = (2p+1)‖r₀‖^{2p} (sup|φ'|)² ‖M‖² + ‖r₀‖^{2p+1} Lip(φ') max_i‖M_i‖.
+
+    In float32 the default tolerance is the loss of a residual ten times what rounding leaves.
+    Every datum is a plain draw from the trial's key: x̄ = normal(key_for(key, 'signal'), (n,)),
+    likewise z0 by 'init' and ε by 'noise'; row i of A and of V from fold_in(key_for(key, purpose),
+    i), by 'operator' and 'output'. So the same trial has the same data at every m, k and n, as far
+    as they go; float32 and float64 have different ones.
+
+    Outcomes: 'result', see `RESULT_CODES`; 'converged'; 'steps'; 'loss' and 'loss0', at the end and
+    the start; 'error' ‖x − x̄‖/‖x̄‖; 'distance' ‖z − z0‖ = ‖W − W0‖. All are finite: a trial whose
+    data are not diverges at step 0, as does one whose next step could exceed the square root of the
+    largest number; what overflowed is given as the largest number.
+
+    Reference: the experiments of arXiv 2403.05395, Section IV.
+    """
+
+    def program(self, point: Point) -> "Program":
+        """The padded sizes, and what is chosen by name.
+
+        Raises:
+            TypeError, ValueError: if a key is unknown or missing, or its value is of no use.
+        """
+        _check_keys(point)
+        full = {**_DEFAULTS, **point}
+        for name, known in _CHOICES.items():
+            _check_choice(name, full[name], known)
+        k, m, n = (_whole(name, point[name]) for name in _REQUIRED)
+        _check_damping(full)
+        smooth = ACTIVATIONS[str(full["activation"])].smooth
+        if not smooth and "step_size" not in point:
+            raise ValueError(
+                f"{full['activation']} has no Lipschitz derivative, so no step c/L is known; "
+                "give step_size"
+            )
+        return Program(
+            width=width_bucket(k),
+            observations=rows_bucket(m),
+            entries=rows_bucket(n),
+            activation=str(full["activation"]),
+            dynamics=str(full["dynamics"]),
+            output_law=str(full["output_law"]),
+            dtype=_dtype(point.get("dtype")),
+            squares=_real("p", full["p"]) == 0.0,
+            absolute="step_size" in point,
+            damped="alpha" in point or full["dynamics"] == "gd",
+        )
+
+    def numbers(self, point: Point) -> "Numbers":
+        """The sizes and hyperparameters as arrays without dimensions.
+
+        Raises:
+            TypeError, ValueError: if a key is unknown or missing, or its value is of no use.
+        """
+        dtype = jnp.dtype(self.program(point).dtype)
+        full = {**_DEFAULTS, **point}
+        k, m, n, steps = (_whole(name, full[name]) for name in (*_REQUIRED, "steps"))
+        if "d" in point:
+            _whole("d", point["d"])
+        p = _real("p", full["p"])
+        step = full["step_size"] if "step_size" in point else full.get("step", 1.0)
+        reals = {
+            "step": _real("step", step, positive=True),
+            "alpha": _real("alpha", point["alpha"]) if "alpha" in point else _LEFT_OUT,
+            "beta": _real("beta", point["beta"]) if "beta" in point else _LEFT_OUT,
+            "p": p,
+            "noise": _real("noise", full["noise"]),
+            "tolerance": _tolerance(point, dtype, p, m * n),
+        }
+        return Numbers(
+            **{name: jnp.asarray(x, jnp.int32) for name, x in zip("kmn", (k, m, n), strict=True)},
+            steps=jnp.asarray(steps, jnp.int32),
+            **{name: jnp.asarray(x, dtype) for name, x in reals.items()},
+        )
+
+    def begin(self, key: Key, program: Hashable, numbers: "Numbers") -> "State":
+        """Draws the trial and evaluates the loss at its start."""
+        assert isinstance(program, Program)
+        data = _draw(key, program, numbers)
+        form = _form(program.activation)
+        # φ = shift + scale f: descent sees f, the matrix scale·M and the data y − shift·M 1.
+        matrix = form.scale * data.M
+        target = data.y - form.shift * jnp.sum(data.M, axis=1)
+        feature, memory = form.evaluate(data.z)
+        residual = _times(matrix, feature) - target
+        loss, slope = _loss(program, numbers.p, residual)
+        L = _lipschitz(program, numbers.p, data.M, residual)
+        step = numbers.step if program.absolute else numbers.step / L
+        a, b = _momentum(program, numbers, data, step)
+        fixed = Fixed(
+            matrix=matrix,
+            target=target,
+            V=data.V,
+            signal=data.signal,
+            z0=data.z,
+            step=step,
+            a=a,
+            b=b,
+            p=numbers.p,
+            tolerance=numbers.tolerance,
+            bound=_bound(program, numbers.p, data, step + b, loss),
+            limit=numbers.steps,
+            loss0=loss,
+        )
+        momentum = None
+        if program.dynamics == "igahd":
+            # As IGAHD remembers it: w_0 = b∇f(θ_0).
+            momentum = b * (form.slope(memory) * _transposed(matrix, slope))
+        steps = jnp.zeros((), jnp.int32)
+        return State(data.z, memory, momentum, slope, loss, steps, fixed)
+
+    def running(self, state: "State") -> Bool[Array, ""]:
+        """The loss is above the tolerance and has not diverged, and steps are left."""
+        fixed = state.fixed
+        # NaN compares false, so a poisoned trial stops.
+        going = (state.loss > fixed.tolerance) & (state.loss < fixed.bound)
+        return going & (state.steps < fixed.limit)
+
+    def step(self, program: Hashable, state: "State") -> "State":
+        """Moves z against the gradient that the last product left, and multiplies once more."""
+        assert isinstance(program, Program)
+        fixed, form = state.fixed, _form(program.activation)
+        local = form.slope(state.memory)
+        if program.dynamics == "gd":
+            z = state.z - local * _transposed(fixed.matrix, fixed.step * state.slope)
+            momentum = None
+        else:
+            g = local * _transposed(fixed.matrix, state.slope)
+            a, b, s = fixed.a, fixed.b, fixed.step
+            assert state.momentum is not None
+            # One array at first: as two, each would overwrite what the other reads, so XLA copies.
+            z, momentum = jax.lax.optimization_barrier(
+                jnp.stack(
+                    [
+                        state.z + (state.momentum - (b + s) * g),
+                        a * state.momentum + (b - a * (b + s)) * g,
+                    ]
+                )
+            )
+        feature, memory = form.evaluate(z)
+        loss, slope = _loss(program, fixed.p, _times(fixed.matrix, feature) - fixed.target)
+        return State(z, memory, momentum, slope, loss, state.steps + 1, fixed)
+
+    def outcome(self, program: Hashable, state: "State") -> dict[str, Array]:
+        """What became of the trial."""
+        assert isinstance(program, Program)
+        fixed = state.fixed
+        healthy = jnp.all(jnp.isfinite(state.z)) & (fixed.bound > 0)
+        converged = healthy & (state.loss <= fixed.tolerance)
+        within = healthy & (state.loss < fixed.bound)
+        code = jnp.where(within, RESULT_CODES["out_of_steps"], RESULT_CODES["diverged"])
+        code = jnp.where(converged, RESULT_CODES["converged"], code)
+        phi = ACTIVATIONS[program.activation]
+        error = jnp.linalg.norm(_times(fixed.V, phi(state.z)) - fixed.signal)
+        values = {
+            "loss": state.loss,
+            "loss0": fixed.loss0,
+            "error": error / jnp.linalg.norm(fixed.signal),
+            "distance": jnp.linalg.norm(state.z - fixed.z0),
+        }
+        return {
+            "result": code.astype(jnp.int8),
+            "converged": converged,
+            "steps": state.steps,
+            **{name: _finite(x) for name, x in values.items()},
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a trial's compiled form depends on.
+
+    Attributes:
+        width: K ≥ k.
+        observations: the padded m.
+        entries: the padded n.
+        activation, dynamics, output_law, dtype: as in the point.
+        squares: p = 0.
+        absolute: the step is given as a number, not as a fraction of 1/L.
+        damped: α is given, or not needed.
+    """
+
+    width: int
+    observations: int
+    entries: int
+    activation: str
+    dynamics: str
+    output_law: str
+    dtype: str
+    squares: bool
+    absolute: bool
+    damped: bool
+
+
+class Numbers(NamedTuple):
+    """The rest of a point; α and β are negative where left out."""
+
+    k: Int[Array, ""]
+    m: Int[Array, ""]
+    n: Int[Array, ""]
+    steps: Int[Array, ""]
+    step: Float[Array, ""]
+    alpha: Float[Array, ""]
+    beta: Float[Array, ""]
+    p: Float[Array, ""]
+    noise: Float[Array, ""]
+    tolerance: Float[Array, ""]
+
+
+class Data(NamedTuple):
+    """A drawn trial; the padding of every array is 0.
+
+    Attributes:
+        M: A V/√k.
+        y: A x̄ + ε.
+        V: V/√k.
+        signal: x̄.
+        z: z0.
+    """
+
+    M: Float[Array, "m K"]
+    y: Float[Array, " m"]
+    V: Float[Array, "n K"]
+    signal: Float[Array, " n"]
+    z: Float[Array, " K"]
+
+
+class Fixed(NamedTuple):
+    """What of a trial does not change.
+
+    Attributes:
+        matrix, target: M and y of the network whose activation is f, see `_Form`.
+        V, signal, z0: V/√k, x̄ and z0, for the outcome.
+        step: γ, or s.
+        a, b: 1 − α√s and β√s; 0 for gradient descent.
+        p, tolerance: as in the point.
+        bound: the loss from which on the trial has diverged; 0 if its data are not finite.
+        limit: how many steps at most.
+        loss0: the first loss.
+    """
+
+    matrix: Float[Array, "m K"]
+    target: Float[Array, " m"]
+    V: Float[Array, "n K"]
+    signal: Float[Array, " n"]
+    z0: Float[Array, " K"]
+    step: Float[Array, ""]
+    a: Float[Array, ""]
+    b: Float[Array, ""]
+    p: Float[Array, ""]
+    tolerance: Float[Array, ""]
+    bound: Float[Array, ""]
+    limit: Int[Array, ""]
+    loss0: Float[Array, ""]
+
+
+class State(NamedTuple):
+    """Where a trial stands.
+
+    Attributes:
+        z: W u.
+        memory: what φ'(z) is made of.
+        momentum: w of IGAHD.
+        slope: ∇L at the prediction.
+        loss: L.
+        steps: how many were made.
+        fixed: the trial's data.
+    """
+
+    z: Float[Array, " K"]
+    memory: Float[Array, " K"]
+    momentum: Float[Array, " K"] | None
+    slope: Float[Array, " m"]
+    loss: Float[Array, ""]
+    steps: Int[Array, ""]
+    fixed: Fixed
+
+
+class _Form(NamedTuple):
+    """An activation as the loop evaluates it: φ = shift + scale f.
+
+    Attributes:
+        evaluate: from z to f(z), and to an array from which f'(z) is made.
+        slope: from that array to f'(z).
+    """
+
+    evaluate: Callable[[Array], tuple[Array, Array]]
+    slope: Callable[[Array], Array]
+    shift: float
+    scale: float
+
+
+def _form(activation: str) -> _Form:
+    # tanh takes 0.9 ns an entry (float64, one core) where the logistic function takes 1.9, and its
+    # own value is all that its derivative needs.
+    if activation == "sigmoid":
+        return _Form(_hyperbolic(0.5), lambda t: 0.5 - 0.5 * (t * t), 0.5, 0.5)
+    if activation == "tanh":
+        return _Form(_hyperbolic(1.0), lambda t: 1.0 - t * t, 0.0, 1.0)
+    phi = ACTIVATIONS[activation]
+    return _Form(lambda z: jax.jvp(phi, (z,), (jnp.ones_like(z),)), lambda s: s, 0.0, 1.0)
+
+
+def _hyperbolic(factor: float) -> Callable[[Array], tuple[Array, Array]]:
+    def evaluate(z: Array) -> tuple[Array, Array]:
+        t = jnp.tanh(factor * z)
+        return t, t
+
+    return evaluate
+
+
+def _times(M: Float[Array, "m K"], a: Float[Array, " K"]) -> Float[Array, " m"]:
+    return jnp.matmul(M, a, precision=_HIGHEST)
+
+
+def _transposed(M: Float[Array, "m K"], c: Float[Array, " m"]) -> Float[Array, " K"]:
+    """Mᵀ c."""
+    if M.shape[0] > _WRITTEN_OUT:
+        return jnp.matmul(c, M, precision=_HIGHEST)
+    total = c[0] * M[0]
+    for i in range(1, M.shape[0]):
+        total = total + c[i] * M[i]
+    return total
+
+
+def _loss(
+    program: Program, p: Float[Array, ""], r: Float[Array, " m"]
+) -> tuple[Float[Array, ""], Float[Array, " m"]]:
+    """‖r‖^{2(p+1)}/(2(p+1)) and its gradient ‖r‖^{2p} r."""
+    square = jnp.sum(r * r)
+    if program.squares:
+        return 0.5 * square, r
+    power = square**p
+    return power * square / (2.0 * (p + 1.0)), power * r
+
+
+def _residual_of(p: Array, loss: Array) -> Array:
+    """‖r‖ at a loss: ψ."""
+    double = 2.0 * (p + 1.0)
+    return (double * loss) ** (1.0 / double)
+
+
+def _lipschitz(
+    program: Program, p: Array, M: Float[Array, "m K"], r: Float[Array, " m"]
+) -> Float[Array, ""]:
+    """L, see the class."""
+    phi = ACTIVATIONS[program.activation]
+    largest = jnp.linalg.eigvalsh(jnp.matmul(M, M.T, precision=_HIGHEST))[-1]
+    residual = jnp.linalg.norm(r)
+    power = residual ** (2.0 * p)
+    straight = (2.0 * p + 1.0) * power * phi.sup_slope**2 * largest
+    return straight + power * residual * phi.lip_slope * _longest_column(M)
+
+
+def _longest_column(M: Float[Array, "m K"]) -> Float[Array, ""]:
+    return jnp.sqrt(jnp.max(jnp.sum(M * M, axis=0)))
+
+
+def _momentum(
+    program: Program, numbers: Numbers, data: Data, s: Float[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """1 − α√s and β√s, or zeros."""
+    if program.dynamics == "gd":
+        return jnp.zeros_like(s), jnp.zeros_like(s)
+    h = jnp.sqrt(s)
+    alpha = numbers.alpha
+    if not program.damped:
+        alpha = jnp.minimum(_mu(program, data), 0.25 / h)
+    beta = jnp.where(numbers.beta < 0, h, numbers.beta)
+    return 1.0 - alpha * h, beta * h
+
+
+def _mu(program: Program, data: Data) -> Float[Array, ""]:
+    """The smallest non-zero singular value of A J_g(θ0) = M diag(φ'(z0))."""
+    phi = ACTIVATIONS[program.activation]
+    slope = jax.jvp(phi, (data.z,), (jnp.ones_like(data.z),))[1]
+    values = jnp.linalg.svd(data.M * slope, full_matrices=False, compute_uv=False)
+    threshold = values[0] * (program.width * float(jnp.finfo(values.dtype).eps))
+    return jnp.min(jnp.where(values > threshold, values, jnp.inf))
+
+
+def _bound(
+    program: Program, p: Array, data: Data, reach: Float[Array, ""], loss: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The loss from which on a trial has diverged.
+
+    A step moves no entry of z by more than reach·sup|φ'|·max_i‖M_i‖·‖∇L‖ (plus momentum), so
+    below the bound it stays so far from overflow that z is finite after any number of steps, and
+    the loop need not look.
+    """
+    largest = math.sqrt(float(jnp.finfo(loss.dtype).max))
+    sup = ACTIVATIONS[program.activation].sup_slope
+    gradient = largest / (reach * sup * _longest_column(data.M))
+    # ‖∇L‖ = ‖r‖^{2p+1} and L = ‖r‖^{2(p+1)}/(2(p+1)).
+    overflow = gradient ** ((2.0 * p + 2.0) / (2.0 * p + 1.0)) / (2.0 * (p + 1.0))
+    bound = jnp.minimum(_DIVERGED * jnp.maximum(loss, 1.0), overflow)
+    finite = jnp.isfinite(reach) & jnp.isfinite(loss)
+    for x in data:
+        finite &= jnp.all(jnp.isfinite(x))
+    return jnp.where(finite, bound, 0.0)
+
+
+def _draw(key: Key, program: Program, numbers: Numbers) -> Data:
+    """The trial's data, the same whatever they are padded to."""
+    dtype = jnp.dtype(program.dtype)
+    m_max, n_max, K = program.observations, program.entries, program.width
+    keys = [key_for(key, name) for name in ("operator", "output", "signal", "noise", "init")]
+    rows, columns = _row_keys(keys[0], m_max), _row_keys(keys[1], n_max)
+    # Two shapes of draws and one inverse error function for all: draws are what takes long to
+    # compile. A row's first entries do not depend on its length, and rows have keys of their own.
+    narrow = _uniform(jnp.concatenate([rows, jnp.stack(keys[2:4])]), max(m_max, n_max), dtype)
+    wide = _uniform(jnp.concatenate([columns, keys[4][None]]), K, dtype)
+    narrow, z, V = _transform(program.output_law, narrow, wide)
+    in_m, in_n, in_k = (
+        jnp.arange(size, dtype=jnp.int32) < count
+        for size, count in ((m_max, numbers.m), (n_max, numbers.n), (K, numbers.k))
+    )
+    A = jnp.where(in_m[:, None] & in_n, narrow[:m_max, :n_max], 0.0)
+    signal = jnp.where(in_n, narrow[m_max, :n_max], 0.0)
+    noise = jnp.where(in_m, narrow[m_max + 1, :m_max], 0.0)
+    V = jnp.where(in_n[:, None] & in_k, V, 0.0) / jnp.sqrt(numbers.k.astype(dtype))
+    return Data(
+        M=jnp.matmul(A, V, precision=_HIGHEST),
+        y=_times(A, signal) + numbers.noise * noise,
+        V=V,
+        signal=signal,
+        z=jnp.where(in_k, z, 0.0),
+    )
+
+
+def _row_keys(key: Key, count: int) -> Key:
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(count, dtype=jnp.uint32))
+
+
+def _uniform(keys: Key, length: int, dtype: np.dtype) -> Array:
+    """Uniform numbers in ]−1, 1[, from which `jax.random.normal` makes its own."""
+    low = float(np.nextafter(dtype.type(-1), dtype.type(0)))
+    return jax.vmap(lambda key: jax.random.uniform(key, (length,), dtype, low, 1.0))(keys)
+
+
+def _transform(law: str, narrow: Array, wide: Array) -> tuple[Array, Array, Array]:
+    """Normal narrow rows and z0, and V by its law, from uniform numbers."""
+    V, z = wide[:-1], wide[-1]
+    parts = [narrow.ravel(), z]
+    if law == "truncated-normal":
+        parts.append(_CUT_MASS * V.ravel())
+    normal = math.sqrt(2.0) * jax.lax.erf_inv(jnp.concatenate(parts))
+    if law == "truncated-normal":
+        V = normal[narrow.size + z.size :].reshape(V.shape) / _CUT_STD
+    elif law == "uniform":
+        V = OUTPUT_BOUND["uniform"] * V
+    else:
+        # As `jax.random.rademacher` has it: 1 in the lower half.
+        V = jnp.where(V < 0, 1.0, -1.0).astype(V.dtype)
+    return normal[: narrow.size].reshape(narrow.shape), normal[narrow.size :][: z.size], V
+
+
+def _finite(x: Array) -> Array:
+    return jnp.where(jnp.isfinite(x), x, jnp.finfo(x.dtype).max)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "activation": tuple(ACTIVATIONS),
+        "dynamics": _DYNAMICS,
+        "operator": _OPERATORS,
+        "output_law": tuple(OUTPUT_BOUND),
+    }
+)
+
+
+def _check_keys(point: Point) -> None:
+    for name in point:
+        if name not in _KEYS:
+            raise ValueError(f"unknown key {name!r} of a two-layer trial{_nearest(name, _KEYS)}")
+    missing = [name for name in _REQUIRED if name not in point]
+    if missing:
+        raise ValueError(f"a two-layer trial needs n, m and k; {', '.join(missing)} is missing")
+    if "step" in point and "step_size" in point:
+        raise ValueError("give step, the factor of 1/L, or step_size, the number, not both")
+
+
+def _check_choice(name: str, value: Value, known: tuple[str, ...]) -> None:
+    if value not in known:
+        near = _nearest(str(value), known)
+        raise ValueError(f"unknown {name} {value!r}{near}; choose one of {', '.join(known)}")
+
+
+def _check_damping(full: Mapping[str, Value]) -> None:
+    given = [name for name in ("alpha", "beta") if name in full]
+    if given and full["dynamics"] != "igahd":
+        raise ValueError(
+            f"{given[0]} belongs to IGAHD, but dynamics is {full['dynamics']!r}; say "
+            f"dynamics='igahd', or leave {given[0]} out"
+        )
+    if "alpha" in full:
+        _real("alpha", full["alpha"], positive=True)
+    if "alpha" in full and "step_size" in full:
+        h = math.sqrt(_real("step_size", full["step_size"], positive=True))
+        if _real("alpha", full["alpha"]) * h > 1:
+            raise ValueError(f"IGAHD needs alpha sqrt(s) <= 1, got {full['alpha']!r} * {h:g}")
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; the keys are {', '.join(known)}"
+
+
+def _whole(name: str, value: Value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number, got {value!r}; write it as an int")
+    if not 1 <= value <= jnp.iinfo(jnp.int32).max:
+        raise ValueError(f"{name} is at least 1 and fits 32 bits, got {value}")
+    return value
+
+
+def _real(name: str, value: Value, *, positive: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a real number, got {value!r}")
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        sign = "positive" if positive else "zero or positive"
+        raise ValueError(f"{name} is finite and {sign}, got {value!r}")
+    return float(value)
+
+
+def _dtype(value: Value | None) -> str:
+    default = jnp.dtype(jnp.result_type(float)).name
+    if value is None:
+        return default
+    _check_choice("dtype", value, _DTYPES)
+    if value == "float64" and default != "float64":
+        raise ValueError(
+            "float64 needs JAX's 64-bit mode; set JAX_ENABLE_X64=1, or call "
+            "jax.config.update('jax_enable_x64', True) before anything else"
+        )
+    return str(value)
+
+
+def _tolerance(point: Point, dtype: jnp.dtype, p: float, entries: int) -> float:
+    """The tolerance, or its default; entries of y are of order √n, so ‖y‖ is of order √(m n)."""
+    reached = _ROUNDING * float(jnp.finfo(dtype).eps) * math.sqrt(entries)
+    double = 2.0 * (p + 1.0)
+    least = reached**double / double
+    if "tolerance" not in point:
+        return max(_TOLERANCE, (10.0 * reached) ** double / double)
+    tolerance = _real("tolerance", point["tolerance"])
+    if tolerance < least:
+        raise ValueError(
+            f"tolerance={tolerance:g} is below what {dtype.name} rounding leaves of a loss of "
+            f"this size, {least:.1e}; give a larger one, or dtype='float64'"
+        )
+    return tolerance
