@@ -164,14 +164,14 @@ def torch_runs(k: int, dtype: str) -> dict[str, Callable[[int], Any]]:
         return now
 
     matrix = torch.bmm(A, V) / k**0.5
-    transposed = matrix.transpose(1, 2).contiguous()
     z0 = normal(TRIALS, k)
 
     @torch.compile
     def reduced_step(z):
         a = torch.sigmoid(z)
-        r = torch.bmm(matrix, a[:, :, None])[:, :, 0] - y
-        pulled = torch.bmm(transposed, r[:, :, None])[:, :, 0]
+        # Sums, which the compiler fuses, are here no slower than torch.bmm.
+        r = torch.sum(matrix * a[:, None], dim=2) - y
+        pulled = torch.sum(matrix * r[:, :, None], dim=1)
         return z - STEP * a * (1 - a) * pulled, 0.5 * torch.sum(r * r, dim=1)
 
     def reduced(iterations: int):

@@ -14,6 +14,9 @@ _COMMANDS = {
     "recover": ("jaxdip.cli.recover", "Recover", "recover an image from a simulated measurement"),
     "certify": ("jaxdip.cli.certify", "Certify", "apply the theorems, and draw bounds over runs"),
     "spectrum": ("jaxdip.cli.spectrum", "SpectrumOf", "singular values of the Jacobian"),
+    "sweep": ("jaxdip.cli.sweep", "SweepCommand", "run a Monte Carlo sweep from a file"),
+    "status": ("jaxdip.cli.status", "Status", "how far a sweep is, and what it found"),
+    "batch": ("jaxdip.cli.batch", "Batch", "print a script that runs a sweep on a cluster"),
     "compare": ("jaxdip.cli.compare", "Compare", "measure how a method approaches its flow"),
 }
 _DONE, _FAILED, _USAGE = 0, 1, 2

@@ -11,6 +11,7 @@ from jaxdip.plot._curves import Panel as Panel
 from jaxdip.plot._curves import curves_plot as curves_plot
 from jaxdip.plot._order import OrderSeries as OrderSeries
 from jaxdip.plot._order import order_plot as order_plot
+from jaxdip.plot._phase_diagram import phase_diagram as phase_diagram
 from jaxdip.plot._report import RecoveryRun as RecoveryRun
 from jaxdip.plot._report import recovery_report as recovery_report
 from jaxdip.plot._save import read_config as read_config

@@ -19,5 +19,7 @@ from jaxdip.sweeps._sweep import sweep as sweep
 from jaxdip.sweeps._trial import AbstractLoopTrial as AbstractLoopTrial
 from jaxdip.sweeps._trial import AbstractTrial as AbstractTrial
 from jaxdip.sweeps._trial import FunctionTrial as FunctionTrial
+from jaxdip.sweeps._trial import Point as Point
+from jaxdip.sweeps._trial import Value as Value
 from jaxdip.sweeps._unit import Unit as Unit
 from jaxdip.sweeps._wilson import wilson as wilson

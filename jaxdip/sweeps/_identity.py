@@ -34,8 +34,8 @@ def numerical_identity(devices: Sequence[Device], kernel: str) -> dict[str, Any]
         "backend": devices[0].platform,
         "device": _machine() if devices[0].platform == "cpu" else devices[0].device_kind,
         "kernel": kernel,
-        "x64": bool(jax.config.jax_enable_x64),
-        "matmul_precision": str(jax.config.jax_default_matmul_precision),
+        "x64": bool(jax.config.values["jax_enable_x64"]),
+        "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
         # How many devices a process pretends to have changes no bits.
         "XLA_FLAGS": " ".join(
             flag

@@ -105,7 +105,7 @@ class TwoLayerTrial(AbstractLoopTrial):
     data are not diverges at step 0, as does one whose next step could exceed the square root of the
     largest number; what overflowed is given as the largest number.
 
-    Reference: the experiments of arXiv 2403.05395, Section IV.
+    Reference: the numerical experiments of arXiv 2403.05395.
     """
 
     def program(self, point: Point) -> "Program":

@@ -1,0 +1,134 @@
+"""What a sweep leaves for people: a table, a diagram, files that others can open."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
+from jaxdip.cli._runtime import UsageError
+from jaxdip.plot import phase_diagram, save
+from jaxdip.sweeps import Frequency, Grid, Store, Sweep, SweepResult, collect
+
+_ROWS = 60
+
+
+def stored(store: Store) -> Sweep:
+    """The sweep of a store, as far as its units and cells go."""
+    spec = store.plan["spec"]
+    grid = Grid.from_json(spec["grid"])
+    nothing: Any = None
+    return Sweep(nothing, grid, spec["trials"], nothing, tuple(spec["paired"]), spec["block"])
+
+
+def frequency_of(result: SweepResult, event: str) -> Frequency:
+    """How often the event happened.
+
+    Raises:
+        UsageError: if the trials have no such outcome, or it is no Boolean.
+    """
+    try:
+        return result.frequency(event)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"event {event!r}: {error.args[0]}") from None
+
+
+def text(result: SweepResult, event: str) -> str:
+    """A row for each cell: its parameters, the event's share and Wilson's interval."""
+    found = frequency_of(result, event)
+    axes = list(result.grid.axes)
+    rows = [[*(axes or ["cell"]), event, "95 % interval", "trials"]]
+    for cell, point in enumerate(result.grid.points()):
+        if cell == _ROWS:
+            break
+        share, low, high, N = (
+            np.ravel(x)[cell] for x in (found.value, found.low, found.high, found.trials)
+        )
+        named = [str(_short(point[name])) for name in axes] or ["0"]
+        interval = f"{low:.3f} to {high:.3f}" if N else "-"
+        rows.append([*named, f"{share:.3f}" if N else "-", interval, str(int(N))])
+    more = len(result.grid) - _ROWS
+    return table(rows) + (f"\n… and {more} more cells, in result.zarr" if more > 0 else "")
+
+
+def write(result: SweepResult, event: str, config: Mapping[str, Any], out: Path) -> None:
+    """result.zarr, summary.json and, for one or two axes, diagram.png and .pdf."""
+    found = frequency_of(result, event)
+    record = {**provenance(config), "plan": result.provenance}
+    write_zarr(out / "result.zarr", result.to_xarray(), record)
+    cells = [
+        {"point": dict(point), "share": share, "low": low, "high": high, "trials": int(N)}
+        for point, share, low, high, N in zip(
+            result.grid.points(),
+            *(np.ravel(x) for x in (found.value, found.low, found.high, found.trials)),
+            strict=True,
+        )
+    ]
+    summary = {**record, "event": event, "complete": result.complete, "cells": cells}
+    write_json(out / "summary.json", summary)
+    figure = _diagram(result, found, event)
+    if figure is not None:
+        for ending in ("png", "pdf"):
+            save(figure, out / f"diagram.{ending}", plain(config))
+
+
+def export(result: SweepResult, path: Path) -> None:
+    """The outcomes as NetCDF or CSV, by the file's ending.
+
+    Raises:
+        UsageError: for another ending.
+    """
+    dataset = result.to_xarray()
+    partial = path.with_name(path.name + ".partial")
+    if path.suffix == ".nc":
+        dataset.attrs["plan"] = json.dumps(plain(result.provenance))
+        dataset.to_netcdf(partial, engine="scipy")
+    elif path.suffix == ".csv":
+        dataset.to_dataframe().to_csv(partial)
+    else:
+        raise UsageError(f"--export {path}: expected a name that ends in .nc or .csv")
+    partial.replace(path)
+
+
+def partial_result(store: Store) -> SweepResult:
+    """What is there."""
+    return collect(stored(store), store, store.plan)
+
+
+def _diagram(result: SweepResult, found: Frequency, event: str):
+    """Over the last two axes that have several values; None where there are more."""
+    long = [name for name, values in result.grid.axes.items() if len(values) > 1]
+    if not 1 <= len(long) <= 2:
+        return None
+    shape = [len(result.grid.axes[name]) for name in long]
+    x_axis = long[-1]
+    fixed = {
+        **result.grid.constants,
+        **{k: v[0] for k, v in result.grid.axes.items() if len(v) == 1},
+    }
+    told = ", ".join(f"{name} = {_short(value)}" for name, value in fixed.items())
+    caption = (
+        f"{told}; {result.done.shape[-1]} trials a cell; "
+        f"{result.provenance['fingerprint']['backend']}, jax {jax.__version__}"
+    )
+    y = None if len(long) == 1 else list(result.grid.axes[long[0]])
+    return phase_diagram(
+        list(result.grid.axes[x_axis]),
+        y,
+        found.value.reshape(shape).T,
+        low=found.low.reshape(shape).T,
+        high=found.high.reshape(shape).T,
+        trials=found.trials.reshape(shape).T,
+        intervals=True,
+        x_label=x_axis,
+        y_label=long[0] if y is not None else "",
+        label=f"share of trials {event}",
+        caption=caption,
+    )
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

@@ -1,0 +1,49 @@
+"""`jaxdip status`: how far a sweep is, and what it has found so far."""
+
+import dataclasses
+from collections.abc import Set
+from pathlib import Path
+
+import tyro
+
+from jaxdip.cli import _sweep_report as report
+from jaxdip.cli._runtime import Machine, UsageError
+from jaxdip.sweeps import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """Read the folder of a sweep, while it runs or afterwards.
+
+    Prints how many trials are done and the table so far; --export also writes all outcomes as
+    NetCDF or CSV.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """The sweep's --out."""
+    event: str = "converged"
+    """The outcome that is counted."""
+    export: Path | None = None
+    """A file to write, .nc or .csv."""
+    machine: Machine = dataclasses.field(default_factory=Machine)
+
+    def check(self, given: Set[str] = frozenset()) -> None:
+        """Refuse a folder that is none."""
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder}: no such folder; give the --out of a sweep")
+
+    def run(self) -> int:
+        """Read, print and export; the exit status."""
+        store = Store.open(self.folder)
+        units = report.stored(store).units()
+        there = store.done()
+        done = sum(unit.name in there for unit in units)
+        print(f"{done} of {len(units)} units done")
+        if not done:
+            return 0
+        result = report.partial_result(store)
+        print(report.text(result, self.event))
+        if self.export is not None:
+            report.export(result, self.export)
+            print(f"written to {self.export}")
+        return 0

@@ -1,0 +1,205 @@
+"""`jaxdip sweep`: a Monte Carlo sweep from a file."""
+
+import dataclasses
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Set
+from pathlib import Path
+from typing import Literal
+
+import jax
+import tyro
+from tqdm import tqdm
+
+from jaxdip.cli import _sweep_report as report
+from jaxdip.cli._forward import require
+from jaxdip.cli._outputs import check_folder, make_folder
+from jaxdip.cli._runtime import INTERRUPTED, Machine, UsageError
+from jaxdip.cli._sweep_config import SweepConfig, read_sweep
+from jaxdip.cli._sweep_preview import preview
+from jaxdip.sweeps import Store, SweepProgress, collect, find_rank, run_units, start_distributed
+
+#: The exit status that asks a scheduler to start the sweep again.
+CONTINUE = 75
+#: How many lines a log gets at most, where there is no terminal for a bar.
+_LINES = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepCommand:
+    """Run a Monte Carlo sweep that a TOML file describes; go on from what is there.
+
+    Writes plan.json and units/ while it runs, and result.zarr, summary.json, diagram.png and .pdf
+    when it is done. SIGTERM and SIGUSR1 end it after the units in flight, with status 75.
+    """
+
+    config: tyro.conf.Positional[Path]
+    """The sweep's TOML file; see the README."""
+    out: Path = Path("sweep")
+    """The folder of the results; every process of a sweep sees the same."""
+    show: bool = False
+    """Only say what would run: cells, programs, memory, and an estimate of time."""
+    workers: int | None = None
+    """How many processes share the sweep; found from the scheduler's environment by default."""
+    worker: int | None = None
+    """Which of them this is, from 0."""
+    distributed: Literal["auto", "on", "off"] = "auto"
+    """Start jax.distributed: where the scheduler runs all processes at once, always, or never."""
+    devices: int | None = None
+    """CPU devices of this process; one a core by default."""
+    cache: Path | None = None
+    """Where compiled programs are kept; by default JAX_COMPILATION_CACHE_DIR, or
+    ~/.cache/jaxdip."""
+    allow_mixed: bool = False
+    """Go on in a folder that was begun with another release or kind of device; recorded."""
+    machine: Machine = dataclasses.field(default_factory=Machine)
+
+    def check(self, given: Set[str] = frozenset()) -> None:
+        """Refuse options outside their ranges, naming the flag."""
+        if not self.config.is_file():
+            raise UsageError(f"{self.config}: no such file; give the sweep's TOML file")
+        if (self.workers is None) != (self.worker is None):
+            raise UsageError("--workers and --worker go together: how many, and which this is")
+        if self.workers is not None and self.worker is not None:
+            require(self.workers >= 1, "--workers", self.workers, "at least 1")
+            valid = 0 <= self.worker < self.workers
+            require(valid, "--worker", self.worker, f"from 0 to {self.workers - 1}")
+        if self.devices is not None:
+            require(self.devices >= 1, "--devices", self.devices, "at least 1")
+        # A seed on the command line is used instead of the file's.
+        object.__setattr__(self, "_seed", self.machine.seed if "--seed" in given else None)
+        check_folder(self.out)
+
+    def run(self) -> int:
+        """Run, write and print; the exit status."""
+        with _Signals() as signals:
+            self._set_devices()
+            worker = self._worker()
+            self._set_cache()
+            config = read_sweep(self.config, getattr(self, "_seed", None))
+            if self.show:
+                print(preview(config, jax.local_devices()))
+                return 0
+            return self._run(config, worker, signals)
+
+    def _run(self, config: SweepConfig, worker: tuple[int, int], signals: "_Signals") -> int:
+        make_folder(self.out)
+        devices = jax.local_devices()
+        plan = config.sweep.plan(devices)
+        store = Store.create(self.out, plan, allow_mixed=self.allow_mixed)
+        with _Progress(config, worker) as progress:
+            run_units(
+                config.sweep,
+                store,
+                devices,
+                worker=worker,
+                progress=progress,
+                stop=lambda: signals.seen is not None,
+            )
+        result = collect(config.sweep, store, store.plan)
+        if not result.complete:
+            left = int(result.done.size - result.done.sum())
+            print(f"{left} of {result.done.size} trials are left; the same command goes on")
+            if signals.seen is None:
+                # Others are at it: what they have not committed is theirs.
+                return 0
+            return INTERRUPTED if signals.seen == signal.SIGINT else CONTINUE
+        report.write(result, config.event, config.source, self.out)
+        if worker[0] == 0:
+            print(report.text(result, config.event))
+            print(f"written to {self.out}/")
+        return 0
+
+    def _set_devices(self) -> None:
+        """Each core of a CPU is a device, unless JAX has begun already."""
+        if self.machine.platform not in (None, "cpu"):
+            return
+        count = self.devices or len(os.sched_getaffinity(0))
+        try:
+            jax.config.update("jax_num_cpu_devices", count)
+        except RuntimeError:
+            if self.devices is not None and self.devices != jax.local_device_count():
+                raise UsageError(
+                    f"--devices {self.devices}: this process has begun with "
+                    f"{jax.local_device_count()}; start a new one"
+                ) from None
+
+    def _worker(self) -> tuple[int, int]:
+        if self.workers is not None and self.worker is not None:
+            return self.worker, self.workers
+        wanted = {"auto": None, "on": True, "off": False}[self.distributed]
+        return start_distributed(find_rank(), wanted=wanted)
+
+    def _set_cache(self) -> None:
+        """Programs take seconds to compile and are the same every time."""
+        if self.cache is None and os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+            return
+        folder = self.cache or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(folder / "jaxdip"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+class _Signals:
+    """Notes the signals by which a user or a scheduler asks to stop."""
+
+    _ASKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+    def __init__(self):
+        self.seen: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "_Signals":
+        if threading.current_thread() is threading.main_thread():
+            for number in self._ASKING:
+                self._before[number] = signal.getsignal(number)
+                signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: object) -> None:
+        self.seen = number
+        if number == signal.SIGINT:
+            # The second Ctrl-C stops at once.
+            signal.signal(number, self._before[number])  # pyright: ignore[reportArgumentType]
+        name = signal.Signals(number).name
+        print(f"jaxdip: {name}: stopping after the units in flight", file=sys.stderr)
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+
+
+class _Progress:
+    """A bar on a terminal, lines elsewhere."""
+
+    def __init__(self, config: SweepConfig, worker: tuple[int, int]):
+        self._total = len(config.sweep.units())
+        self._worker = worker
+        self._bar = tqdm(
+            total=self._total, unit="unit", file=sys.stderr, disable=not sys.stderr.isatty()
+        )
+        self._next = 0
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def __call__(self, told: SweepProgress) -> None:
+        rate = told.trials / max(told.seconds, 1e-9)
+        self._bar.update(told.units - self._bar.n)
+        self._bar.set_postfix_str(f"{rate:.3g} trials/s", refresh=False)
+        if self._bar.disable and (told.units >= self._next or told.units == told.total):
+            self._next = told.units + max(1, told.total // _LINES)
+            index, workers = self._worker
+            whose = f"worker {index} of {workers}: " if workers > 1 else ""
+            clock = time.strftime("%H:%M:%S")
+            print(
+                f"{clock} {whose}{told.units} of {told.total} units, {rate:.3g} trials/s",
+                file=sys.stderr,
+                flush=True,
+            )

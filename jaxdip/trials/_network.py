@@ -1,0 +1,297 @@
+"""Any network, operator, loss and dynamics of the toolkit as one trial."""
+
+from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxdip._certify import certify
+from jaxdip._random import key_for
+from jaxdip._result import RESULTS, Solution
+from jaxdip._types import Array, Key, Tree
+from jaxdip.dynamics import IGAHD, ISEHD, GradientDescent, GradientFlow, integrate, iterate
+from jaxdip.dynamics.events import LossBelow
+from jaxdip.generators import ACTIVATIONS, MLP, AbstractGenerator, TwoLayer, on_sphere
+from jaxdip.losses import MSE, AbstractLoss, Huber, LogCosh, Lq, Power
+from jaxdip.operators import AbstractLinearOperator, Gaussian, Identity, Mask, WithSpectrum
+from jaxdip.problem import Problem, gradient_lipschitz, jacobian_sigma_min, measure
+from jaxdip.problem.observables import ParameterDistance, SignalError
+from jaxdip.sweeps import AbstractTrial, Value
+from jaxdip.theory import Certificate, Kind, igahd
+from jaxdip.trials._keys import check_choice, check_names
+
+#: What the outcome 'result' means; 0 is left for trials that were not done.
+RESULT_CODES: Mapping[str, int] = MappingProxyType(
+    {
+        "converged": 1,
+        "out_of_steps": 2,
+        "diverged": 3,
+        "completed": 4,
+        "stopped": 5,
+        "solver_failed": 6,
+    }
+)
+
+_DEFAULTS: Mapping[str, Value] = MappingProxyType(
+    {
+        "n": 5,
+        "m": 2,
+        "k": 1000,
+        "d": 5,
+        "network": "two-layer",
+        "train": "hidden",
+        "output_law": "rademacher",
+        "activation": "sigmoid",
+        "operator": "gaussian",
+        "signal": "gaussian",
+        "noise": 0.0,
+        "loss": "mse",
+        "loss_parameter": 0.0,
+        "dynamics": "gd",
+        "step": 1.0,
+        "steps": 10_000,
+        "tolerance": 1e-14,
+        "certify": False,
+        "ground": "sketched",
+    }
+)
+_OPTIONAL = ("alpha", "beta", "horizon")
+#: Numbers that are data even where they are given as whole numbers.
+_NUMBERS = ("noise", "step", "tolerance", "loss_parameter", *_OPTIONAL)
+_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "network": ("two-layer", "mlp"),
+        "train": ("hidden", "both"),
+        "activation": tuple(ACTIVATIONS),
+        "operator": (
+            "gaussian",
+            "normalized",
+            "even",
+            "inverse-square",
+            "identity",
+            "mask",
+        ),
+        "signal": ("gaussian", "range"),
+        "loss": ("mse", "power", "log-cosh", "huber", "lq"),
+        "dynamics": ("gd", "gf", "igahd", "isehd"),
+        "ground": ("network", "row space", "sketched"),
+    }
+)
+_LOSSES: Mapping[str, Callable[[Array], AbstractLoss]] = MappingProxyType(
+    {
+        "mse": lambda q: MSE(),
+        "power": lambda q: Power(q),
+        "log-cosh": lambda q: LogCosh(),
+        "huber": lambda q: Huber(q),
+        "lq": lambda q: Lq(q),
+    }
+)
+
+
+class NetworkTrial(AbstractTrial):
+    """One trial of any of the toolkit's experiments: draw a problem and a network, run, measure.
+
+    Slower to compile than `TwoLayerTrial`, one program a shape, and able to do all else.
+
+    | key | what | default |
+    |---|---|---|
+    | n, m, k, d | sizes of signal, data, hidden layers, latent | 5, 2, 1000, 5 |
+    | network | 'two-layer' or 'mlp' (two hidden layers of k) | 'two-layer' |
+    | train | of two layers: 'hidden' (W) or 'both' | 'hidden' |
+    | output_law | of V, as in `TwoLayer` | 'rademacher' |
+    | activation | a name in `generators.ACTIVATIONS` | 'sigmoid' |
+    | operator | 'gaussian' N(0, 1), 'normalized' N(0, 1/m), 'even' (σ from 2 to 1), | 'gaussian' |
+    | | 'inverse-square' (σ_i = 1/(1 + i²)), 'identity', 'mask' (m of n entries) | |
+    | signal | x̄: 'gaussian' N(0, I), or 'range', the network at another start | 'gaussian' |
+    | noise | standard deviation of each entry of y | 0 |
+    | loss, loss_parameter | 'mse', 'power' (p), 'log-cosh', 'huber' (δ), 'lq' (q) | 'mse' |
+    | dynamics | 'gd', 'gf', 'igahd', 'isehd' | 'gd' |
+    | step | c in γ = c/L or s = c/L, L of `gradient_lipschitz` | 1 |
+    | alpha, beta | of the inertial dynamics, in units of μ and of 1/μ | √½/2 and √2 |
+    | steps | of the discrete methods | 10 000 |
+    | horizon | of the flows, in units of 1/L (gf) and 1/√L (isehd) | steps |
+    | tolerance | end where the loss is at most this | 1e-14 |
+    | certify, ground | also apply the convergence theorem, on that ground | no, 'sketched' |
+
+    Outcomes: 'result', see `RESULT_CODES`; 'converged', whether the loss reached the tolerance;
+    'time' on the shared clock and 'steps' of the method or solver; 'loss0', 'loss'; 'error'
+    ‖x − x̄‖/‖x̄‖; 'distance' ‖θ − θ0‖; with `certify` also 'applicable', 'holds' and 'margin' of the
+    theorem at the start.
+    """
+
+    def program(self, point: Mapping[str, Value]) -> Hashable:
+        """Sizes and choices.
+
+        Raises:
+            ValueError: if a parameter is unknown, or its value of no use.
+        """
+        check_names(point, (*_DEFAULTS, *_OPTIONAL), "a network trial")
+        full = {**_DEFAULTS, **point}
+        for name, choices in _CHOICES.items():
+            check_choice(name, full[name], choices)
+        for name in ("n", "m", "k", "d", "steps"):
+            value = full[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is a whole number, at least 1, got {value!r}")
+        if not isinstance(full["certify"], bool):
+            raise ValueError(f"certify is true or false, got {full['certify']!r}")
+        for name in _NUMBERS:
+            if not _is_number(full.get(name, 0.0)):
+                raise ValueError(f"{name} is a number, at least 0, got {full[name]!r}")
+        given = tuple((name, name in point) for name in _OPTIONAL)
+        kept = tuple((k, v) for k, v in sorted(full.items()) if k not in _NUMBERS)
+        return (*kept, *((f"given {name}", yes) for name, yes in given))
+
+    def numbers(self, point: Mapping[str, Value]) -> Tree:
+        """The real numbers of the point."""
+        full = {**_DEFAULTS, **point}
+        dtype = jnp.result_type(float)
+        return {name: jnp.asarray(full.get(name, 0.0), dtype) for name in _NUMBERS}
+
+    def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
+        """Draws, runs and measures."""
+        assert isinstance(program, tuple)
+        chosen: dict[str, Any] = dict(program)
+        problem, generator, x_true = _drawn(key, chosen, numbers)
+        made = _solved(problem, generator, x_true, chosen, numbers)
+        if chosen["certify"]:
+            made |= _certified(problem, generator, chosen, numbers)
+        return made
+
+
+def _is_number(value: Value) -> bool:
+    return not isinstance(value, bool | str) and value >= 0
+
+
+def _drawn(key: Key, p: dict[str, Any], numbers: Tree) -> tuple[Problem, AbstractGenerator, Array]:
+    n, m = p["n"], p["n"] if p["operator"] == "identity" else p["m"]
+    A = _operator(p["operator"], m, n, key_for(key, "operator"))
+    g = _network(p, key_for(key, "init"))
+    u = on_sphere(p["d"], key=key_for(key, "latent"))
+    if p["signal"] == "range":
+        x = _network(p, key_for(key, "signal"))(u)
+    else:
+        x = jax.random.normal(key_for(key, "signal"), (n,))
+    data = measure(A, x, noise=numbers["noise"], key=key_for(key, "noise"))
+    loss = _LOSSES[p["loss"]](numbers["loss_parameter"])
+    return Problem(u=u, operator=A, loss=loss, y=data.y), g, x
+
+
+def _operator(kind: str, m: int, n: int, key: Key) -> AbstractLinearOperator:
+    if kind in ("gaussian", "normalized"):
+        return Gaussian(m=m, n=n, key=key, normalized=kind == "normalized")
+    if kind == "identity":
+        return Identity(n)
+    if kind == "mask":
+        return Mask.random(n, m / n, key)
+    rank = min(m, n)
+    even = jnp.linspace(2.0, 1.0, rank)
+    values = even if kind == "even" else 1 / (1 + jnp.arange(float(rank)) ** 2)
+    return WithSpectrum(values, m=m, n=n, key=key)
+
+
+def _network(p: dict[str, Any], key: Key) -> AbstractGenerator:
+    if p["network"] == "mlp":
+        return MLP(
+            widths=(p["d"], p["k"], p["k"]),
+            out=p["n"],
+            key=key,
+            activation=p["activation"],
+            ntk=True,
+        )
+    return TwoLayer(
+        latent=p["d"],
+        width=p["k"],
+        out=p["n"],
+        key=key,
+        activation=p["activation"],
+        output_law=p["output_law"],
+        both=p["train"] == "both",
+    )
+
+
+def _dynamics(problem: Problem, g: AbstractGenerator, p: dict[str, Any], numbers: Tree):
+    """The dynamics, and 1/L."""
+    L = gradient_lipschitz(problem, g).value
+    step = numbers["step"].astype(L.dtype) / L
+    kind = p["dynamics"]
+    if kind == "gd":
+        return GradientDescent(step), L
+    if kind == "gf":
+        return GradientFlow(), L
+    mu = jacobian_sigma_min(problem, g)
+    alpha = numbers["alpha"].astype(mu.dtype) * mu if p["given alpha"] else 0.5**0.5 / 2 * mu
+    beta = numbers["beta"].astype(mu.dtype) / mu if p["given beta"] else 2**0.5 / mu
+    return (ISEHD(alpha, beta) if kind == "isehd" else IGAHD(step, alpha, beta)), L
+
+
+def _solved(
+    problem: Problem, g: AbstractGenerator, x_true: Array, p: dict[str, Any], numbers: Tree
+) -> dict[str, Array]:
+    dynamics, L = _dynamics(problem, g, p, numbers)
+    observe = {"error": SignalError(x_true), "distance": ParameterDistance()}
+    tolerance = numbers["tolerance"]
+    if isinstance(dynamics, GradientDescent | IGAHD):
+        run = iterate(
+            problem,
+            dynamics,
+            g,
+            p["steps"],
+            every=p["steps"],
+            observe=observe,
+            tolerance=tolerance,
+        )
+        steps = run.stats["steps"]
+    else:
+        units = numbers["horizon"] if p["given horizon"] else jnp.asarray(float(p["steps"]))
+        scale = L if isinstance(dynamics, GradientFlow) else jnp.sqrt(L)
+        run = integrate(
+            problem,
+            dynamics,
+            g,
+            (units.astype(L.dtype) / scale)[None],
+            observe=observe,
+            until=LossBelow(tolerance),
+            solver="explicit",
+        )
+        steps = run.stats["num_steps"]
+    return _outcomes(problem, g, x_true, run, steps, tolerance)
+
+
+def _outcomes(problem, g, x_true, run: Solution, steps, tolerance) -> dict[str, Array]:
+    # The last record that was reached: a run that ends early leaves the rest blank.
+    last = jnp.maximum(jnp.sum(jnp.isfinite(run.ts)) - 1, 0)
+    loss = run.loss[last]
+    norm = jnp.linalg.norm(x_true)
+    code = sum(
+        jnp.where(run.result == getattr(RESULTS, name), value, 0)
+        for name, value in RESULT_CODES.items()
+    )
+    return {
+        "result": jnp.asarray(code, jnp.int8),
+        "converged": loss <= tolerance.astype(loss.dtype),
+        "steps": jnp.asarray(steps, jnp.int32),
+        "time": run.ts[last],
+        "loss0": problem.objective(g),
+        "loss": loss,
+        "error": run.observed["error"][last] / norm,
+        "distance": run.observed["distance"][last],
+    }
+
+
+def _certified(problem, g, p: dict[str, Any], numbers: Tree) -> dict[str, Array]:
+    kind: Kind = p["ground"]
+    dynamics, _ = _dynamics(problem, g, p, numbers)
+    if isinstance(dynamics, IGAHD):
+        found: Certificate = igahd(
+            problem,
+            g,
+            *(dynamics.numbers()[name] for name in ("s", "alpha", "beta")),
+            kind,
+            energy="velocity",
+        )
+    else:
+        found = certify(problem, g, dynamics=dynamics, kind=kind)
+    return {"applicable": found.applicable, "holds": found.holds, "margin": found.margin}

@@ -1,0 +1,194 @@
+"""`jaxdip sweep` and `jaxdip status`: files in, files out, and what goes wrong in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from jaxdip.cli import main
+from jaxdip.cli._sweep_config import read_sweep
+from jaxdip.plot import read_config
+from jaxdip.sweeps import Store
+
+SMALL = """
+trials = 4
+seed = 3
+block = 2
+[grid]
+n = 3
+m = 1
+k = [8, 16]
+steps = 500
+tolerance = 1e-6
+"""
+
+
+def described(tmp_path, text=SMALL):
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    return path
+
+
+def run(tmp_path, *words, text=SMALL, out="out"):
+    path = described(tmp_path, text)
+    cache = tmp_path / "cache"
+    before = jax.config.values["jax_compilation_cache_dir"]
+    try:
+        return main(
+            ["sweep", str(path), "--out", str(tmp_path / out), "--cache", str(cache), *words]
+        )
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_a_sweep_leaves_data_table_and_diagram(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    out = tmp_path / "out"
+    told = capsys.readouterr()
+    assert "4 of 4 units" in told.err
+    assert "95 % interval" in told.out
+    names = {"plan.json", "units", "result.zarr", "summary.json", "diagram.png", "diagram.pdf"}
+    assert {path.name for path in out.iterdir()} == names
+    data = xr.open_zarr(out / "result.zarr").load()
+    assert data.loss.dims == ("k", "trial")
+    assert data.k.values.tolist() == [8, 16]
+    assert data.done.values.all()
+    plan = json.loads(data.attrs["plan"])
+    assert plan["spec"]["trials"] == 4
+    assert plan["fingerprint"]["x64"] is True
+    assert json.loads(data.attrs["config"])["seed"] == 3
+    assert read_config(out / "diagram.png")["grid"]["m"] == 1
+    summary = json.loads((out / "summary.json").read_text())
+    share = (data.loss.values <= 1e-6).mean(axis=1)
+    assert [cell["share"] for cell in summary["cells"]] == share.tolist()
+    # Run again: nothing is computed, the same is told.
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "units").rglob("*.npz")}
+    assert run(tmp_path) == 0
+    assert before == {p.name: p.stat().st_mtime_ns for p in (out / "units").rglob("*.npz")}
+    assert capsys.readouterr().err == ""
+
+
+def test_status_reads_and_exports(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    capsys.readouterr()
+    for ending in ("nc", "csv"):
+        target = tmp_path / f"x.{ending}"
+        assert main(["status", str(tmp_path / "out"), "--export", str(target)]) == 0
+    assert capsys.readouterr().out.count("4 of 4 units done") == 2
+    zarr = xr.open_zarr(tmp_path / "out" / "result.zarr").load()
+    with xr.open_dataset(tmp_path / "x.nc", engine="scipy") as netcdf:
+        np.testing.assert_array_equal(netcdf.loss.values, zarr.loss.values)
+        assert json.loads(netcdf.attrs["plan"])["spec"]["block"] == 2
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 1 + 2 * 4
+    assert main(["status", str(tmp_path / "out"), "--export", str(tmp_path / "x.xls")]) == 2
+    assert "ends in .nc or .csv" in capsys.readouterr().err
+    assert main(["status", str(tmp_path / "out"), "--event", "lost"]) == 2
+    assert "no outcome 'lost'" in capsys.readouterr().err
+    assert main(["status", str(tmp_path / "nowhere")]) == 2
+
+
+def test_workers_share_a_folder(tmp_path, capsys):
+    """Two shares, one after the other: the first leaves nothing, for it takes over the second's."""
+    assert run(tmp_path, out="alone") == 0
+    for worker in ("1", "0"):
+        assert run(tmp_path, "--workers", "2", "--worker", worker, out="shared") == 0
+    one, other = (
+        xr.open_zarr(tmp_path / name / "result.zarr").load() for name in ("alone", "shared")
+    )
+    xr.testing.assert_identical(one.drop_attrs(), other.drop_attrs())
+
+
+def test_another_sweep_s_folder_is_refused(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    before = sorted(path.name for path in (tmp_path / "out" / "units").rglob("*.npz"))
+    assert run(tmp_path, text=SMALL.replace("seed = 3", "seed = 4")) == 2
+    said = capsys.readouterr().err
+    assert "holds another sweep: key" in said
+    assert len([line for line in said.splitlines() if line.startswith("jaxdip: error")]) == 1
+    assert sorted(p.name for p in (tmp_path / "out" / "units").rglob("*.npz")) == before
+    assert run(tmp_path, "--seed", "4", out="other") == 0
+    plan = Store.open(tmp_path / "other").plan
+    assert plan["spec"]["key"] == [0, 4]
+
+
+def test_show_runs_nothing(tmp_path, capsys):
+    assert run(tmp_path, "--show") == 0
+    said = capsys.readouterr().out
+    for words in ("cells      2 (k 2)", "trials     4 a cell, 8 in all", "units      4 of 2"):
+        assert words in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("trials = 4", "trails = 4"), "no option 'trails'; did you mean trials?"),
+        (("trials = 4", "trials = 0"), "trials is a whole number, at least 1, got 0"),
+        (("seed = 3", "seed = 3.5"), "seed is a whole number, got 3.5"),
+        (("[grid]", 'trial = "two-layers"\n[grid]'), "did you mean two-layer?"),
+        (("[grid]", 'paired = ["x"]\n[grid]'), "paired names 'x'"),
+        (("tolerance", "tolerence"), "tolerance"),
+        (("k = [8, 16]", "k = [8, 8]"), "k repeats a value"),
+        (("k = [8, 16]", 'k = "geomspace(8, 16)"'), "two ends and how many"),
+        (("k = [8, 16]", 'k = "9:3"'), "first <= last"),
+        (("[grid]", "[grids]"), "no option 'grids'; did you mean grid?"),
+        (("n = 3", "n ="), "not TOML"),
+    ],
+)
+def test_mistakes_are_one_line(change, says, tmp_path, capsys):
+    assert run(tmp_path, text=SMALL.replace(*change)) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.startswith("jaxdip: error: ")
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_ranges_are_written_naturally(tmp_path):
+    text = """
+[grid]
+n = "2:4"
+m = 1
+k = "geomspace(10, 1000, 5)"
+d = "logspace(0, 2, 3)"
+noise = "0:0.3:0.1"
+step = "linspace(0.5, 1, 3)"
+steps = 10
+"""
+    axes = read_sweep(described(tmp_path, text)).sweep.grid.axes
+    assert axes["n"] == (2, 3, 4)
+    assert axes["k"] == (10, 32, 100, 316, 1000)
+    assert axes["d"] == (1, 10, 100)
+    assert axes["noise"] == (0.0, 0.1, 0.2, 0.3)
+    assert axes["step"] == (0.5, 0.75, 1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_scheduler_s_signal_ends_with_75_and_the_sweep_goes_on(number, tmp_path):
+    text = SMALL.replace("trials = 4", "trials = 4000").replace("block = 2", "block = 5")
+    path = described(tmp_path, text)
+    words = [sys.executable, "-m", "jaxdip", "sweep", str(path), "--devices", "1"]
+    words += ["--cache", str(tmp_path / "cache"), "--out"]
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    with subprocess.Popen(
+        [*words, str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True, env=env
+    ) as process:
+        for line in process.stderr:
+            if " units, " in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 75, rest
+    assert f"{number.name}: stopping after the units in flight" in rest
+    cut = Store.open(tmp_path / "cut").done()
+    assert 0 < len(cut) < 1600
+    for name in ("cut", "whole"):
+        subprocess.run([*words, str(tmp_path / name)], check=True, capture_output=True, env=env)
+    one, other = (xr.open_zarr(tmp_path / n / "result.zarr").load() for n in ("cut", "whole"))
+    xr.testing.assert_identical(one.drop_attrs(), other.drop_attrs())

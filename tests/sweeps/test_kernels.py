@@ -1,0 +1,223 @@
+"""Programs for many trials: the bits of a trial do not depend on its company."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdip.sweeps import AbstractLoopTrial, in_lanes, one_by_one
+
+N, TRACES = 5, []
+
+
+class Descent(AbstractLoopTrial):
+    """Gradient descent of a two-layer fit; some trials end in a few steps, others in hundreds."""
+
+    def program(self, point):
+        return point["m"], point["k"]
+
+    def numbers(self, point):
+        names = ("rate", "limit", "poison")
+        return {name: jnp.asarray(float(point[name])) for name in names}
+
+    def begin(self, key, program, numbers):
+        TRACES.append(program)
+        m, k = program
+        # One draw for all: a compilation of each takes half a second.
+        drawn = jax.random.normal(key, (m * N + N * k + N + 1,))
+        A, V, x, p = jnp.split(drawn, [m * N, m * N + N * k, m * N + N * k + N])
+        A, V = A.reshape(m, N) / N**0.5, V.reshape(N, k) / k**0.5
+        y = A @ x
+        bad = jnp.abs(p[0]) < numbers["poison"]
+        y = jnp.where(bad, jnp.nan, y)
+        state = {"M": A @ V, "y": y, "z": jnp.zeros(k), "steps": jnp.asarray(0, jnp.int32)}
+        return {**state, **numbers, "loss": 0.5 * jnp.sum(y * y), "bad": bad}
+
+    def running(self, state):
+        more = state["steps"].astype(float) < state["limit"]
+        return jnp.isfinite(state["loss"]) & (state["loss"] > 1e-6) & more
+
+    def step(self, program, state):
+        M, z = state["M"], state["z"]
+        r = M @ jnp.tanh(z) - state["y"]
+        z = z - state["rate"] * (1 - jnp.tanh(z) ** 2) * (r @ M)
+        r = M @ jnp.tanh(z) - state["y"]
+        return {**state, "z": z, "loss": 0.5 * jnp.sum(r * r), "steps": state["steps"] + 1}
+
+    def outcome(self, program, state):
+        return {name: state[name] for name in ("z", "loss", "steps", "bad")}
+
+
+TRIAL, PROGRAM = Descent(), (2, 40)
+
+
+def numbers(rate=0.5, limit=300, poison=0.0):
+    return TRIAL.numbers({"rate": rate, "limit": limit, "poison": poison})
+
+
+def stacked(*each):
+    return jax.tree.map(lambda *xs: jnp.stack(xs), *each)
+
+
+def ids(*which):
+    return jnp.asarray(which, jnp.int32)
+
+
+def host(outcomes):
+    return {name: np.asarray(x) for name, x in outcomes.items()}
+
+
+def assert_same_bits(one, other, where=slice(None)):
+    assert one.keys() == other.keys()
+    for name in one:
+        x, y = np.asarray(one[name])[where], np.asarray(other[name])[where]
+        assert x.dtype == y.dtype
+        assert x.shape == y.shape
+        assert x.tobytes() == y.tobytes(), name
+
+
+def assert_close(one, other):
+    assert np.array_equal(one["steps"], other["steps"])
+    for name in ("z", "loss"):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-9, atol=1e-14)
+
+
+# --- one by one ------------------------------------------------------------------------------
+
+
+def test_a_trial_is_the_same_in_any_list(key):
+    run = lambda which: host(one_by_one(TRIAL, PROGRAM, numbers(), key, ids(*which)))  # noqa: E731
+    whole = run(range(12))
+    assert whole["steps"].min() < whole["steps"].max()
+    for which in ([5], [0, 1], [11, 3, 7, 7, 0], list(range(11, -1, -1))):
+        assert_same_bits({name: x[which] for name, x in whole.items()}, run(which))
+
+
+def test_a_trial_has_the_key_of_its_number(key):
+    found = one_by_one(TRIAL, PROGRAM, numbers(limit=0), key, ids(3, 8))
+    for i, loss in zip((3, 8), found["loss"], strict=True):
+        state = TRIAL.begin(jax.random.fold_in(key, i), PROGRAM, numbers())
+        np.testing.assert_allclose(loss, state["loss"], rtol=1e-14)
+
+
+def test_a_sick_trial_is_alone_with_it(key):
+    well = host(one_by_one(TRIAL, PROGRAM, numbers(), key, ids(*range(12))))
+    mixed = host(one_by_one(TRIAL, PROGRAM, numbers(poison=0.4), key, ids(*range(12))))
+    assert 0 < mixed["bad"].sum() < 12
+    assert_same_bits(well, mixed, ~mixed["bad"])
+    assert np.all(np.isnan(mixed["loss"][mixed["bad"]]))
+    assert np.all(mixed["steps"][mixed["bad"]] == 0)
+
+
+def test_floats_never_recompile(key):
+    TRIAL_HERE = (3, 7)  # a program of this test's own
+    one_by_one(TRIAL, TRIAL_HERE, numbers(), key, ids(0, 1))
+    before = len(TRACES)
+    for rate in (0.1, 0.2, 0.3):
+        other = jax.random.fold_in(key, round(10 * rate))
+        one_by_one(TRIAL, TRIAL_HERE, numbers(rate), other, ids(4, 5))
+    assert len(TRACES) == before
+
+
+# --- lanes -------------------------------------------------------------------------------------
+
+WIDTH = 4
+CELLS = ((0.5, 300), (0.2, 300), (0.5, 5))
+
+
+@pytest.fixture(scope="module")
+def lanes():
+    """Trials of three cells in lanes, by their names (cell, id)."""
+    keys = jax.random.split(jax.random.key(7), len(CELLS))
+    given = stacked(*(numbers(*cell) for cell in CELLS))
+
+    def run(jobs, width=WIDTH, given=given, **options):
+        cell, which = zip(*jobs, strict=True)
+        made = in_lanes(TRIAL, PROGRAM, given, keys, ids(*cell), ids(*which), width, **options)
+        return host(made)
+
+    run.keys = keys
+    return run
+
+
+JOBS = [(cell, i) for cell in range(len(CELLS)) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def whole(lanes):
+    return lanes(JOBS)
+
+
+def test_lanes_are_one_by_one_up_to_rounding(lanes, whole):
+    for c, cell in enumerate(CELLS):
+        alone = one_by_one(TRIAL, PROGRAM, numbers(*cell), lanes.keys[c], ids(*range(6)))
+        assert_close(host(alone), {name: x[6 * c : 6 * c + 6] for name, x in whole.items()})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_changes_no_bit(lanes, whole, seed):
+    order = np.random.default_rng(seed).permutation(len(JOBS))
+    found = lanes([JOBS[j] for j in order])
+    assert_same_bits({name: x[order] for name, x in whole.items()}, found)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 11])
+def test_a_part_has_the_bits_of_the_whole(lanes, whole, size):
+    for seed in range(3):
+        part = np.random.default_rng(seed).choice(len(JOBS), size, replace=False)
+        found = lanes([JOBS[j] for j in part])
+        assert_same_bits({name: x[part] for name, x in whole.items()}, found)
+
+
+def test_the_chunk_changes_no_bit(lanes, whole):
+    assert_same_bits(whole, lanes(JOBS, chunk=7))
+
+
+def test_the_number_of_cells_changes_no_bit(lanes, whole):
+    one = stacked(numbers(*CELLS[0]))
+    found = in_lanes(TRIAL, PROGRAM, one, lanes.keys[:1], ids(0, 0, 0), ids(4, 0, 2), WIDTH)
+    assert_same_bits({name: x[[4, 0, 2]] for name, x in whole.items()}, host(found))
+
+
+def test_a_sick_lane_is_alone_with_it(lanes, whole):
+    given = stacked(*(numbers(*cell, poison=0.4) for cell in CELLS))
+    found = lanes(JOBS, given=given)
+    assert 0 < found["bad"].sum() < len(JOBS)
+    assert_same_bits(whole, found, ~found["bad"])
+    assert np.all(np.isnan(found["loss"][found["bad"]]))
+
+
+def test_all_lanes_may_be_sick(lanes):
+    given = stacked(*(numbers(*cell, poison=99.0) for cell in CELLS))
+    found = lanes(JOBS, given=given)
+    assert np.all(found["bad"])
+    assert np.all(found["steps"] == 0)
+
+
+@pytest.mark.parametrize("width", [1, 3, len(JOBS) + 1])
+def test_any_width_ends(lanes, whole, width):
+    assert_close(whole, lanes(JOBS, width=width))
+
+
+def test_all_lanes_may_end_at_once(lanes):
+    given = stacked(*(numbers(limit=5) for _ in CELLS))
+    found = lanes(JOBS, given=given)
+    assert np.all(found["steps"] <= 5)
+    assert np.any(found["steps"] == 5)
+
+
+def test_a_trial_that_never_starts_is_kept_as_it_began(lanes):
+    given = stacked(numbers(limit=0), numbers(), numbers(limit=0))
+    found = lanes(JOBS, given=given)
+    idle = np.array([cell != 1 for cell, _ in JOBS])
+    assert np.all(found["steps"][idle] == 0)
+    assert np.all(found["z"][idle] == 0)
+    assert np.all(found["steps"][~idle] > 0)
+    none = lanes(JOBS, given=stacked(*(numbers(limit=0) for _ in CELLS)))
+    assert np.all(none["steps"] == 0)
+    assert_same_bits(found, none, idle)
+
+
+def test_a_trial_may_be_asked_for_twice(lanes, whole):
+    found = lanes([JOBS[2]] * 3 + [JOBS[9]] * 2)
+    assert_same_bits({name: x[[2, 2, 2, 9, 9]] for name, x in whole.items()}, found)
