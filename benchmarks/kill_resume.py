@@ -24,6 +24,7 @@ import collections
 import itertools
 import pathlib
 import random
+import select
 import socket
 import subprocess
 import sys
@@ -132,8 +133,10 @@ def measure(rounds: int, seed: int) -> dict[str, int]:
 KINDS = {"one process": 1, "three racing": 3, "three under jax.distributed": 3}
 GRID = {"rate": [0.1, 0.2, 0.3, 0.4], "k": [50, 80]}
 TRIALS, BLOCK, SEED = 60, 5, 0
-#: The first kill of a round comes up to so many seconds after the imports, each next one after that.
-FIRST, NEXT = 2.5, 0.3
+#: Seconds within which a first kill comes after the imports or a first unit, and each other one.
+START, UNITS_SEEN, NEXT = 2.5, 1.5, 0.3
+#: The share of rounds that are killed after a first unit: half a round is spent in compilation.
+LATE = 0.7
 
 PROCESS = "import sys; sys.path.insert(0, {root!r}); from benchmarks.kill_resume import work; work"
 
@@ -236,7 +239,11 @@ def killed_sweep(folder: pathlib.Path, kind: str, rng: random.Random) -> tuple[l
             if process.stdout.readline() != "ready\n":
                 errors.seek(0)
                 raise RuntimeError(f"a process did not start:\n{errors.read()}")
-        time.sleep(rng.uniform(0, FIRST))
+        late = rng.random() < LATE
+        if late:
+            # Not for ever: what is left may be nothing.
+            select.select([process.stdout for process in processes], [], [], 4 * START)
+        time.sleep(rng.uniform(0, UNITS_SEEN if late else START))
         for process in rng.sample(processes, len(processes)):
             # Under jax.distributed the others abort when one is lost: that is no kill of ours.
             kills += process.poll() is None
@@ -284,6 +291,7 @@ def measure_sweeps(kills: int, seed: int) -> tuple[dict[str, dict[str, int]], st
             for folder in (pathlib.Path(place) / str(i) for i in itertools.count()):
                 done: set[str] = set()
                 acknowledged: collections.Counter = collections.Counter()
+                wrong: dict[str, int] = {}
                 while len(done) < len(right) and total["kills"] < wanted:
                     lines, killed = killed_sweep(folder, kind, rng)
                     told = [line.split() for line in lines]

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 from jaxdip.cli._runtime import UsageError
-from jaxdip.sweeps import AbstractTrial, Grid, Sweep
+from jaxdip.sweeps import AbstractTrial, Grid, Narrow, Sweep
 from jaxdip.trials import NetworkTrial, TwoLayerTrial
 
 _TRIALS: Mapping[str, type[AbstractTrial]] = {"two-layer": TwoLayerTrial, "network": NetworkTrial}
 #: Parameters that are whole numbers, so that ranges of them are rounded.
 _WHOLE = ("n", "m", "k", "d", "steps")
-_TOP = ("trial", "trials", "seed", "paired", "block", "event", "grid")
+_TOP = ("trial", "trials", "seed", "paired", "block", "event", "enough", "grid")
 _SPACED = re.compile(r"\s*(linspace|logspace|geomspace)\s*\(([^)]*)\)\s*")
 
 
@@ -44,6 +44,7 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
         trials = 50                # of each cell
         seed = 0
         event = "converged"        # what is counted
+        enough = 0.1               # end a cell when its 95 % interval is narrower; optional
         paired = ["step"]          # parameters whose cells share their draws
 
         [grid]                     # numbers, words, lists, or ranges
@@ -70,6 +71,9 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
     seed = table.get("seed", 0) if seed is None else seed
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UsageError(f"{path}: seed is a whole number, got {seed!r}")
+    event, enough = str(table.get("event", "converged")), table.get("enough")
+    if enough is not None and (isinstance(enough, bool) or not isinstance(enough, float)):
+        raise UsageError(f"{path}: enough is the width of an interval, such as 0.1, got {enough!r}")
     try:
         described = Sweep.of(
             _TRIALS[name](),
@@ -78,12 +82,13 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
             key=jax.random.key(seed),
             paired=table.get("paired", ()),
             block=table.get("block"),
+            enough=None if enough is None else Narrow(event, enough),
         )
         for point in described.grid.points():
             described.trial.program(point)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from None
-    return SweepConfig(described, str(table.get("event", "converged")), table)
+    return SweepConfig(described, event, table)
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What a sweep leaves for people: a table, a diagram, files that others can open."""
 
+import contextlib
+import fcntl
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
 from jaxdip.cli._runtime import UsageError
 from jaxdip.plot import phase_diagram, save
-from jaxdip.sweeps import Frequency, Grid, Store, Sweep, SweepResult, collect
+from jaxdip.sweeps import Frequency, Grid, Narrow, Store, Sweep, SweepResult, collect
 
 _ROWS = 60
 
@@ -21,7 +23,9 @@ def stored(store: Store) -> Sweep:
     spec = store.plan["spec"]
     grid = Grid.from_json(spec["grid"])
     nothing: Any = None
-    return Sweep(nothing, grid, spec["trials"], nothing, tuple(spec["paired"]), spec["block"])
+    enough = None if spec["enough"] is None else Narrow(**spec["enough"])
+    paired = tuple(spec["paired"])
+    return Sweep(nothing, grid, spec["trials"], nothing, paired, spec["block"], enough)
 
 
 def frequency_of(result: SweepResult, event: str) -> Frequency:
@@ -55,8 +59,26 @@ def text(result: SweepResult, event: str) -> str:
 
 
 def write(result: SweepResult, event: str, config: Mapping[str, Any], out: Path) -> None:
-    """result.zarr, summary.json and, for one or two axes, diagram.png and .pdf."""
+    """result.zarr, summary.json and, for one or two axes, diagram.png and .pdf.
+
+    Of the processes of a sweep several may be last: they write one after another, the same.
+    """
     found = frequency_of(result, event)
+    with _one_at_a_time(out):
+        _write(result, found, event, config, out)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(out: Path):
+    """Waits for other processes; a lock of the system's own, which the death of a process ends."""
+    with (out / "plan.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write(
+    result: SweepResult, found: Frequency, event: str, config: Mapping[str, Any], out: Path
+) -> None:
     record = {**provenance(config), "plan": result.provenance}
     write_zarr(out / "result.zarr", result.to_xarray(), record)
     cells = [
@@ -111,7 +133,8 @@ def _diagram(result: SweepResult, found: Frequency, event: str):
     }
     told = ", ".join(f"{name} = {_short(value)}" for name, value in fixed.items())
     caption = (
-        f"{told}; {result.done.shape[-1]} trials a cell; "
+        f"{told}; {result.done.shape[-1]} trials a cell, key "
+        f"{':'.join(str(x) for x in result.provenance['spec']['key'])}; "
         f"{result.provenance['fingerprint']['backend']}, jax {jax.__version__}"
     )
     y = None if len(long) == 1 else list(result.grid.axes[long[0]])

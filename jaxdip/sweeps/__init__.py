@@ -8,6 +8,10 @@ from jaxdip.sweeps._kernels import one_by_one as one_by_one
 from jaxdip.sweeps._rank import Rank as Rank
 from jaxdip.sweeps._rank import find_rank as find_rank
 from jaxdip.sweeps._rank import start_distributed as start_distributed
+from jaxdip.sweeps._refine import Crossing as Crossing
+from jaxdip.sweeps._refine import Narrow as Narrow
+from jaxdip.sweeps._refine import crossing as crossing
+from jaxdip.sweeps._refine import refined as refined
 from jaxdip.sweeps._result import Frequency as Frequency
 from jaxdip.sweeps._result import SweepResult as SweepResult
 from jaxdip.sweeps._store import Store as Store

@@ -37,18 +37,20 @@ class SweepResult:
         outcomes: by name, arrays of shape (*grid.shape, trials, …); where a trial was not done,
             NaN in floats and 0 in all else.
         done: which trials were, shape (*grid.shape, trials).
+        closed: which cells were known well enough before all their trials, shape grid.shape.
         provenance: configuration, key, versions, device and precision.
     """
 
     grid: Grid
     outcomes: Mapping[str, np.ndarray]
     done: np.ndarray
+    closed: np.ndarray
     provenance: Mapping[str, Any]
 
     @property
     def complete(self) -> bool:
-        """Whether every trial was done."""
-        return bool(self.done.all())
+        """Whether every trial was done that was needed."""
+        return bool((self.done | self.closed[..., None]).all())
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The outcome of that name.

@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._fingerprint import fingerprint
 from jaxdip._numbers import count
 from jaxdip._random import check_key
 from jaxdip._types import Device, Key
 from jaxdip.sweeps._grid import Grid, Value, cell_key
 from jaxdip.sweeps._identity import numerical_identity, trial_digest
 from jaxdip.sweeps._kernels import one_by_one
+from jaxdip.sweeps._refine import Narrow
 from jaxdip.sweeps._result import SweepResult
 from jaxdip.sweeps._store import Store
 from jaxdip.sweeps._trial import AbstractTrial, FunctionTrial
@@ -95,6 +97,7 @@ class Sweep:
         key: the sweep's key.
         paired: parameters that do not enter the cells' keys.
         block: trials of a unit.
+        enough: when a cell needs no more units.
     """
 
     trial: AbstractTrial
@@ -103,6 +106,7 @@ class Sweep:
     key: Key
     paired: tuple[str, ...] = ()
     block: int = _BLOCK
+    enough: Narrow | None = None
 
     @staticmethod
     def of(
@@ -113,6 +117,7 @@ class Sweep:
         key: Key,
         paired: Sequence[str] = (),
         block: int | None = None,
+        enough: Narrow | None = None,
     ) -> "Sweep":
         """A checked sweep.
 
@@ -131,7 +136,7 @@ class Sweep:
                 raise ValueError(f"paired names {name!r}, the grid has {', '.join(sorted(known))}")
         trials = count("trials", trials, 1)
         block = min(trials, _BLOCK) if block is None else count("block", block, 1)
-        return Sweep(trial, cells, trials, key, tuple(paired), min(block, trials))
+        return Sweep(trial, cells, trials, key, tuple(paired), min(block, trials), enough)
 
     def units(self) -> list[Unit]:
         """All units, cell by cell."""
@@ -151,6 +156,7 @@ class Sweep:
             "key_kind": str(jax.random.key_impl(self.key)),
             "paired": sorted(self.paired),
             "block": self.block,
+            "enough": None if self.enough is None else _rule(self.enough),
             "trial": type(self.trial).__name__,
             "trial_digest": trial_digest(self.trial),
         }
@@ -181,6 +187,7 @@ def sweep(
     key: Key,
     paired: Sequence[str] = (),
     block: int | None = None,
+    enough: Narrow | None = None,
     store: Any = None,
     allow_mixed: bool = False,
     mesh: jax.sharding.Mesh | Sequence[Device] | None = None,
@@ -204,6 +211,8 @@ def sweep(
         paired: parameters that do not enter the cells' keys, so that cells which differ in these
             alone share their draws.
         block: trials of a unit, by default 50.
+        enough: end a cell after a block with which its frequency is known well enough; `trials` is
+            then the most that a cell gets. What counts does not depend on who computed what.
         store: a folder that keeps the units; a sweep goes on from what is there. Without it, all
             is kept in memory.
         allow_mixed: go on in a folder that was begun with another release or device.
@@ -224,7 +233,9 @@ def sweep(
             not return arrays of one shape.
         OSError: if the store cannot be written.
     """
-    described = Sweep.of(trial, grid, trials=trials, key=key, paired=paired, block=block)
+    described = Sweep.of(
+        trial, grid, trials=trials, key=key, paired=paired, block=block, enough=enough
+    )
     devices = _devices(mesh)
     plan = described.plan(devices)
     keeper = Memory() if store is None else Store.create(store, plan, allow_mixed=allow_mixed)
@@ -293,8 +304,9 @@ class _Todo:
         self._ended = False
         units = described.units()
         self._total = len(units)
-        self._seen = keeper.done()
-        self._left = self._order(units, index, workers)
+        self._seen, self._given = keeper.done(), set[str]()
+        order = self._order if described.enough is None else self._by_rounds
+        self._left = order(units, index, workers)
 
     def _order(self, units: list[Unit], index: int, workers: int) -> Iterator[Unit]:
         """The own share, then that of the others, from its end: they begin at its start."""
@@ -310,11 +322,39 @@ class _Todo:
             if unit.name not in self._seen:
                 yield unit
 
+    def _by_rounds(self, units: list[Unit], index: int, workers: int) -> Iterator[Unit]:
+        """First blocks of all cells, then second ones of those that are not known well enough."""
+        rule = self._sweep.enough
+        assert rule is not None
+        closed: set[int] = set()
+        cells = range(len(self._sweep.grid))
+        mine = [*cells[index::workers], *(c for c in reversed(cells) if c % workers != index)]
+        by_cell: dict[int, list[Unit]] = {}
+        for unit in units:
+            by_cell.setdefault(unit.cell, []).append(unit)
+        for nth in range(len(by_cell[0])):
+            for cell in mine:
+                if cell in closed:
+                    continue
+                before, unit = by_cell[cell][:nth], by_cell[cell][nth]
+                # Where an earlier block is still being computed, this one is, on the chance.
+                if before and _closed(rule, self._keeper, before):
+                    closed.add(cell)
+                    continue
+                for one in (*before, unit):
+                    if one.name not in self._seen | self._given:
+                        self._seen |= self._keeper.done()
+                    if one.name not in self._seen | self._given:
+                        yield one
+
     def _next(self) -> Unit | None:
         with self._lock:
             if self._ended or (self._stop is not None and self._stop()):
                 return None
-            return next(self._left, None)
+            unit = next(self._left, None)
+            if unit is not None:
+                self._given.add(unit.name)
+            return unit
 
     def end(self) -> None:
         """No more units are given out."""
@@ -350,11 +390,20 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
     flat = (math.prod(described.grid.shape), described.trials)
     done = np.zeros(flat, bool)
     outcomes: dict[str, np.ndarray] = {}
+    closed = np.zeros(flat[0], bool)
+    parts: dict[str, list[np.ndarray]] = {}
     names = keeper.done()
     for unit in described.units():
+        if unit.start == 0:
+            parts = {}
         found = keeper.read(unit) if unit.name in names else None
-        if found is None:
+        if found is None or closed[unit.cell]:
             continue
+        if described.enough is not None and done[unit.cell, : unit.start].all():
+            for name, x in found[0].items():
+                parts.setdefault(name, []).append(x)
+            whole = {name: np.concatenate(x) for name, x in parts.items()}
+            closed[unit.cell] = described.enough.enough(whole)
         rows = slice(unit.start, unit.start + unit.count)
         done[unit.cell, rows] = True
         for name, x in found[0].items():
@@ -372,8 +421,31 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
         grid=described.grid,
         outcomes={name: x.reshape(*shape, *x.shape[2:]) for name, x in outcomes.items()},
         done=done.reshape(shape),
+        closed=closed.reshape(described.grid.shape),
         provenance=dict(provenance),
     )
+
+
+def _closed(rule: Narrow, keeper: Keeper, units: Sequence[Unit]) -> bool:
+    """Whether a cell needs no more, asked after each of its blocks in their order."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for unit in units:
+        found = keeper.read(unit)
+        if found is None:
+            return False
+        for name, x in found[0].items():
+            parts.setdefault(name, []).append(x)
+        if rule.enough({name: np.concatenate(x) for name, x in parts.items()}):
+            return True
+    return False
+
+
+def _rule(rule: Narrow) -> dict[str, Any]:
+    """The rule for the plan; a condition of one's own by a digest of its code."""
+    event = rule.event
+    if not isinstance(event, str):
+        event = np.asarray(fingerprint(event=event)["event"]).tobytes().hex()
+    return {"event": event, "width": rule.width, "level": rule.level, "least": rule.least}
 
 
 def _devices(mesh) -> list[Device]:

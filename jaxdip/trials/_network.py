@@ -19,7 +19,7 @@ from jaxdip.operators import AbstractLinearOperator, Gaussian, Identity, Mask, W
 from jaxdip.problem import Problem, gradient_lipschitz, jacobian_sigma_min, measure
 from jaxdip.problem.observables import ParameterDistance, SignalError
 from jaxdip.sweeps import AbstractTrial, Value
-from jaxdip.theory import Certificate, Kind, igahd
+from jaxdip.theory import Kind, igahd
 from jaxdip.trials._keys import check_choice, check_names
 
 #: What the outcome 'result' means; 0 is left for trials that were not done.
@@ -285,13 +285,9 @@ def _certified(problem, g, p: dict[str, Any], numbers: Tree) -> dict[str, Array]
     kind: Kind = p["ground"]
     dynamics, _ = _dynamics(problem, g, p, numbers)
     if isinstance(dynamics, IGAHD):
-        found: Certificate = igahd(
-            problem,
-            g,
-            *(dynamics.numbers()[name] for name in ("s", "alpha", "beta")),
-            kind,
-            energy="velocity",
-        )
+        # Under vmap and in loops margins cannot be compared, so one energy is chosen.
+        s, alpha, beta = (dynamics.numbers()[name] for name in ("s", "alpha", "beta"))
+        found = igahd(problem, g, s, alpha, beta, kind, energy="velocity")
     else:
         found = certify(problem, g, dynamics=dynamics, kind=kind)
     return {"applicable": found.applicable, "holds": found.holds, "margin": found.margin}

@@ -4,11 +4,12 @@ import itertools
 import math
 import pickle
 
+import jax
 import numpy as np
 import pytest
 
 import jaxdip.sweeps as sweeps
-from jaxdip.sweeps import Frequency, Grid, wilson
+from jaxdip.sweeps import Frequency, Grid, sweep, wilson
 from jaxdip.sweeps._refine import Crossing, Narrow, crossing, refined
 
 
@@ -291,3 +292,32 @@ def test_what_stopping_costs_is_as_the_docstring_says(width, block):
     assert bias.min() > -0.015
     assert bias.max() < 0.001
     assert abs(bias[-1]) < 1e-12
+
+
+def drawn(key, point):
+    x = jax.random.uniform(key)
+    return {"hit": x < point["q"], "x": x}
+
+
+@pytest.mark.parametrize("devices", [1, 3])
+def test_a_sweep_ends_cells_that_are_known_well_enough(devices, tmp_path):
+    """What counts is the same whoever computed it, and what was computed beyond is left out."""
+    settings = {"trials": 200, "block": 20, "key": jax.random.key(0), "enough": Narrow("hit", 0.2)}
+    grid = {"q": [0.01, 0.5, 0.99, 0.8]}
+    alone = sweep(drawn, grid, mesh=jax.devices()[:1], **settings)
+    here = sweep(drawn, grid, mesh=jax.devices()[:devices], store=tmp_path, **settings)
+    assert here.complete
+    np.testing.assert_array_equal(here.done, alone.done)
+    np.testing.assert_array_equal(here["x"], alone["x"])
+    full = sweep(drawn, grid, **{**settings, "enough": None})
+    for cell, closed in enumerate(here.closed):
+        count = int(here.done[cell].sum())
+        assert here.done[cell, :count].all()
+        rule = settings["enough"]
+        so_far = [rule.enough({"hit": full["hit"][cell, :n]}) for n in range(20, count + 1, 20)]
+        assert so_far == [False] * (len(so_far) - 1) + [bool(closed)]
+    assert here.done.sum() < 200 * 4
+    again = sweep(drawn, grid, store=tmp_path, **settings)
+    np.testing.assert_array_equal(again.done, here.done)
+    with pytest.raises(ValueError, match="enough"):
+        sweep(drawn, grid, store=tmp_path, **{**settings, "enough": Narrow("hit", 0.3)})

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import jax
@@ -31,7 +32,7 @@ ONE = {"rate": [0.1, 0.2, 0.3, 0.45], "k": 5, "poison": 0.0}
 
 def descend(key, point):
     """Some trials end in a few steps, others in hundreds; some may be NaN from the start."""
-    drawn = jax.random.normal(key, (2 * point["k"] + 3,))
+    drawn = jax.random.uniform(key, (2 * point["k"] + 3,), minval=-1.7, maxval=1.7)
     M, y, p = drawn[:-3].reshape(2, -1), drawn[-3:-1], drawn[-1]
     y = jnp.where(jnp.abs(p) < point["poison"], jnp.nan, y)
 
@@ -57,11 +58,9 @@ def draw(key, point):
 
 
 def run(trial=descend, grid=GRID, trials=TRIALS, key=KEY, **options):
+    """A sweep on one device unless told otherwise: each device compiles for itself."""
+    options = {"mesh": jax.local_devices()[:1], **options}
     return sweep(trial, grid, trials=trials, key=key, **options)
-
-
-def one_device(**options):
-    return run(mesh=jax.local_devices()[:1], **options)
 
 
 def bits(result):
@@ -70,17 +69,17 @@ def bits(result):
 
 
 def poisoned(p):
-    return one_device(grid={**GRID, "poison": p}, paired=["poison"], block=3)
+    return run(grid={**GRID, "poison": p}, paired=["poison"], block=3)
 
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return one_device(block=3)
+    return run(block=3)
 
 
 @pytest.fixture(scope="module")
 def undisturbed_one():
-    return one_device(grid=ONE, block=3)
+    return run(grid=ONE, block=3)
 
 
 # --- cells are known by their parameters ---------------------------------------------------------
@@ -99,18 +98,18 @@ def test_outcomes_are_named_and_shaped(undisturbed):
 
 
 def test_a_cell_alone_is_the_cell_in_the_grid(undisturbed):
-    alone = one_device(grid={"k": 12, "rate": 0.45, "poison": 0.0}, block=3)
+    alone = run(grid={"k": 12, "rate": 0.45, "poison": 0.0}, block=3)
     assert bits(alone) == digest({n: x[1, 1] for n, x in undisturbed.outcomes.items()})
 
 
 def test_another_grid_around_a_cell_changes_nothing(undisturbed):
-    other = one_device(grid={"rate": [0.3, 0.45], "k": [12, 5], "poison": 0.0}, block=3)
+    other = run(grid={"rate": [0.3, 0.45], "k": [12, 5], "poison": 0.0}, block=3)
     part = {n: x[1, ::-1] for n, x in other.outcomes.items()}
     assert digest(part) == digest({n: x[1] for n, x in undisturbed.outcomes.items()})
 
 
 def test_the_order_of_axes_changes_nothing(undisturbed):
-    other = one_device(grid={"poison": 0.0, "k": [5, 12], "rate": [0.1, 0.45]}, block=3)
+    other = run(grid={"poison": 0.0, "k": [5, 12], "rate": [0.1, 0.45]}, block=3)
     swapped = {n: np.swapaxes(x, 0, 1) for n, x in other.outcomes.items()}
     assert digest(swapped) == bits(undisturbed)
 
@@ -122,7 +121,7 @@ def test_a_trial_alone_is_the_trial_in_the_cell(undisturbed):
 
 
 def test_more_trials_keep_the_first_ones(undisturbed):
-    more = one_device(trials=TRIALS + 4, block=3)
+    more = run(trials=TRIALS + 4, block=3)
     first = {n: x[:, :, :TRIALS] for n, x in more.outcomes.items()}
     assert digest(first) == bits(undisturbed)
 
@@ -171,7 +170,7 @@ def test_devices_blocks_and_stores_change_no_bit(undisturbed_one, tmp_path, devi
 
 
 def test_a_block_of_one_changes_no_bit(undisturbed_one):
-    assert bits(one_device(grid=ONE, block=1)) == bits(undisturbed_one)
+    assert bits(run(grid=ONE, block=1)) == bits(undisturbed_one)
 
 
 def test_racing_threads_change_no_bit(undisturbed_one, tmp_path):
@@ -194,7 +193,7 @@ def test_racing_threads_change_no_bit(undisturbed_one, tmp_path):
 
 def test_a_worker_takes_over_what_others_have_not_begun(undisturbed_one, tmp_path):
     told = []
-    found = one_device(grid=ONE, block=2, store=tmp_path, worker=(2, 3), progress=told.append)
+    found = run(grid=ONE, block=2, store=tmp_path, worker=(2, 3), progress=told.append)
     assert bits(found) == bits(undisturbed_one)
     own = Sweep.of(descend, ONE, trials=TRIALS, key=KEY, block=2).units()[2::3]
     assert [p.unit for p in told[: len(own)]] == own
@@ -267,7 +266,7 @@ def test_a_stopped_sweep_goes_on(undisturbed, tmp_path):
     while found is None or not found.complete:
         before = len(reports)
         stop = lambda before=before: len(reports) >= before + 5  # noqa: E731
-        found = one_device(block=2, store=tmp_path, progress=reports.append, stop=stop)
+        found = run(block=2, store=tmp_path, progress=reports.append, stop=stop)
         there = {p.unit for p in reports}
         assert int(found.done.sum()) == sum(unit.count for unit in there)
         assert np.all(np.isnan(found["loss"]) == ~found.done)
@@ -292,18 +291,18 @@ def test_a_killed_sweep_goes_on(undisturbed_one, tmp_path):
     store = Store.open(tmp_path)
     assert acknowledged <= store.done()
     there = {path: path.stat().st_ino for path in tmp_path.rglob("u-*.npz")}
-    assert bits(one_device(grid=ONE, block=2, store=tmp_path)) == bits(undisturbed_one)
+    assert bits(run(grid=ONE, block=2, store=tmp_path)) == bits(undisturbed_one)
     assert len(store.done()) == UNITS
     assert there == {path: path.stat().st_ino for path in there}
 
 
 def test_a_broken_unit_is_computed_again(undisturbed, tmp_path):
-    one_device(block=2, store=tmp_path)
+    run(block=2, store=tmp_path)
     path = min(tmp_path.rglob("u-*.npz"))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match="set aside"):
-        found = one_device(block=2, store=tmp_path)
-    assert bits(one_device(block=2, store=tmp_path)) == bits(undisturbed)
+        found = run(block=2, store=tmp_path)
+    assert bits(run(block=2, store=tmp_path)) == bits(undisturbed)
     # A finished sweep is whole, without being asked for twice.
     assert found.complete
 
@@ -317,10 +316,10 @@ def fragile(key, point):
     return {"x": jax.random.uniform(key)}
 
 
-@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("devices", [1, 2])
 def test_an_error_of_a_trial_arrives_and_finished_units_stay(tmp_path, monkeypatch, devices):
     # The constant makes programs of this test's own, which no other has compiled.
-    grid = {"k": [5, 7, 12, 13], "test": f"{devices} devices"}
+    grid = {"k": [5, 12, 13], "test": f"{devices} devices"}
     again = {"store": tmp_path, "block": 2, "mesh": jax.local_devices()[:devices]}
     monkeypatch.setattr(sys.modules[__name__], "BROKEN", [True])
     told = []
@@ -328,9 +327,9 @@ def test_an_error_of_a_trial_arrives_and_finished_units_stay(tmp_path, monkeypat
         run(fragile, grid, 4, progress=told.append, **again)
     store = Store.open(tmp_path)
     assert {p.unit.name for p in told} == store.done()
-    assert not {name for name in store.done() if name.startswith("u-000002")}
+    assert not {name for name in store.done() if name.startswith("u-000001")}
     if devices == 1:
-        assert len(told) == 4
+        assert len(told) == 2
     monkeypatch.setattr(sys.modules[__name__], "BROKEN", [])
     assert bits(run(fragile, grid, 4, **again)) == bits(run(fragile, grid, 4))
 
@@ -340,7 +339,7 @@ def test_an_error_of_the_watcher_arrives_and_its_unit_stays(tmp_path):
         raise RuntimeError("no terminal")
 
     with pytest.raises(RuntimeError, match="no terminal"):
-        one_device(trial=draw, grid={"a": [1.0, 2.0]}, store=tmp_path, progress=watch)
+        run(trial=draw, grid={"a": [1.0, 2.0]}, store=tmp_path, progress=watch)
     assert len(Store.open(tmp_path).done()) == 1
 
 
@@ -360,22 +359,22 @@ def counted():
 def test_cells_that_differ_in_floats_share_a_program():
     one, few = counted()
     many, traces = counted()
-    one_device(trial=one, grid={"a": 0.1, "k": [1, 2], "loss": "mse"})
-    one_device(trial=many, grid={"a": [0.1, 0.2, 0.3, 0.4], "k": [1, 2], "loss": "mse"})
+    run(trial=one, grid={"a": 0.1, "k": [1, 2], "loss": "mse"})
+    run(trial=many, grid={"a": [0.1, 0.2, 0.3, 0.4], "k": [1, 2], "loss": "mse"})
     assert collections.Counter(traces) == collections.Counter(few)
     before = len(traces)
     # Another key, another block's start and more trials are data too.
     grid = {"a": [7.0], "k": [2], "loss": "mse"}
-    one_device(trial=many, grid=grid, key=jax.random.key(8))
-    one_device(trial=many, grid=grid, trials=2 * TRIALS, block=TRIALS)
+    run(trial=many, grid=grid, key=jax.random.key(8))
+    run(trial=many, grid=grid, trials=2 * TRIALS, block=TRIALS)
     assert len(traces) == before
 
 
 def test_the_order_of_parameters_makes_no_program():
     trial, traces = counted()
-    one_device(trial=trial, grid={"a": 0.1, "k": 1, "loss": "mse"})
+    run(trial=trial, grid={"a": 0.1, "k": 1, "loss": "mse"})
     before = len(traces)
-    one_device(trial=trial, grid={"loss": "mse", "k": 1, "a": 0.1})
+    run(trial=trial, grid={"loss": "mse", "k": 1, "a": 0.1})
     assert len(traces) == before
 
 
@@ -391,7 +390,7 @@ def test_units_are_ordered_without_comparing_all_with_all(monkeypatch):
     hashed, own = [], Unit.__hash__
     monkeypatch.setattr(Unit, "__hash__", lambda unit: hashed.append(0) or own(unit))
     told = []
-    run(draw, {"a": [1.0]}, 64, block=1, mesh=jax.local_devices()[:1], progress=told.append)
+    run(draw, {"a": [1.0]}, 64, block=1, progress=told.append)
     assert len(told) == 64
     assert len(hashed) < 10 * 64
 
@@ -583,10 +582,10 @@ def test_units_cover_every_trial_once():
     assert seen == {(cell, i): 1 for cell in range(6) for i in range(7)}
 
 
-def test_a_pool_of_threads(undisturbed, tmp_path):
+def test_a_pool_of_threads(undisturbed_one, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        found = run(block=3, store=tmp_path, executor=(pool, 3))
-    assert bits(found) == bits(undisturbed)
+        found = run(grid=ONE, block=3, store=tmp_path, executor=(pool, 3))
+    assert bits(found) == bits(undisturbed_one)
 
 
 def test_a_pool_of_processes(tmp_path, monkeypatch):
@@ -597,6 +596,15 @@ def test_a_pool_of_processes(tmp_path, monkeypatch):
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
         found = run(draw, grid, 4, block=2, store=tmp_path, executor=(pool, 2))
     assert bits(found) == bits(run(draw, grid, 4))
+
+
+def test_a_script_is_the_same_in_a_spawned_process():
+    def named(module):
+        trial = types.FunctionType(draw.__code__, globals(), "draw")
+        trial.__module__ = module
+        return Sweep.of(trial, {"a": 1.0}, trials=2, key=KEY).spec()
+
+    assert named("__main__") == named("__mp_main__")  # so multiprocessing calls it there
 
 
 def test_an_error_in_a_pool_arrives(tmp_path, monkeypatch):

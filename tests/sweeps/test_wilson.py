@@ -66,6 +66,11 @@ def test_wrong_calls(arguments, line):
 # --- frequencies and labels of a result --------------------------------------------------------
 
 
+def result_of(grid, outcomes, done):
+    closed = np.zeros(grid.shape, bool)
+    return SweepResult(grid=grid, outcomes=outcomes, done=done, closed=closed, provenance={})
+
+
 @pytest.fixture
 def result():
     """Two cells of five trials and one of which none was done; of one of them two were."""
@@ -79,7 +84,7 @@ def result():
         "hit": (loss < 0.5) & done,
         "path": np.ones((2, 2, 5, 3, 4)),
     }
-    return SweepResult(grid, outcomes, done, {})
+    return result_of(grid, outcomes, done)
 
 
 def test_a_frequency_counts_what_was_done(result):
@@ -130,7 +135,7 @@ def test_the_dataset_is_labelled(result):
 
 def test_a_single_cell_has_trials_only():
     done = np.ones(3, bool)
-    data = SweepResult(Grid.of({}), {"x": np.arange(3.0)}, done, {}).to_xarray()
+    data = result_of(Grid.of({}), {"x": np.arange(3.0)}, done).to_xarray()
     assert data["x"].dims == ("trial",)
 
 
@@ -140,7 +145,7 @@ def test_a_single_cell_has_trials_only():
 def test_an_outcome_does_not_vanish_behind_a_label(parameters, outcome):
     grid = Grid.of(parameters)
     given = np.full((*grid.shape, 3), 7.0)
-    made = SweepResult(grid, {outcome: given}, np.ones(given.shape, bool), {})
+    made = result_of(grid, {outcome: given}, np.ones(given.shape, bool))
     # Either it is there, whatever its label, or it is refused by its name.
     try:
         kept = any(np.array_equal(x.values, given) for x in made.to_xarray().values())
@@ -153,4 +158,4 @@ def test_an_axis_of_trials_is_told_from_the_trials():
     grid = Grid.of({"trial": [1, 2]})
     given = np.zeros((2, 3))
     with pytest.raises(ValueError, match="trial"):
-        SweepResult(grid, {"x": given}, np.ones((2, 3), bool), {}).to_xarray()
+        result_of(grid, {"x": given}, np.ones((2, 3), bool)).to_xarray()
