@@ -29,6 +29,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
+import equinox as eqx  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
@@ -120,10 +121,11 @@ def deep(shrink: int) -> dict[str, Any]:
     K, seconds = timed(lambda: jd.analysis.kernel(problem, generator, chunk=16))
     eigenvalues, more = timed(lambda: jnp.linalg.eigvalsh(K))
     del K
+    trained = eqx.filter(generator, generator.trainable())
     exact, svd_seconds = timed(lambda: jd.spectrum(problem, generator, method="dense"))
     return {
         "side": side,
-        "parameters": sum(C.size for C in (*generator.mixes, *generator.scales, *generator.shifts, generator.v)),
+        "parameters": sum(x.size for x in jax.tree.leaves(trained)),
         "krylov": rows,
         "krylov_peak_gib": krylov_peak,
         "kernel_seconds": seconds,

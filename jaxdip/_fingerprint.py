@@ -163,7 +163,9 @@ class _Digest:
         self._write(data.tobytes())
 
     def _function(self, f: types.FunctionType) -> None:
-        self._write("function", f.__module__, f.__qualname__)
+        # A spawned process calls the script's own module by another name.
+        module = "__main__" if f.__module__ == "__mp_main__" else f.__module__
+        self._write("function", module, f.__qualname__)
         cells = tuple(_content(cell) for cell in f.__closure__ or ())
         if _ready_made(f) and not cells:
             return
@@ -192,7 +194,8 @@ def _content(cell: Any) -> Any:
 
 
 def _name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
+    return f"{module}.{cls.__qualname__}"
 
 
 def _ready_made(x: Any) -> bool:

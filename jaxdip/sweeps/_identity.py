@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdip._fingerprint import fingerprint
@@ -34,8 +35,8 @@ def numerical_identity(devices: Sequence[Device], kernel: str) -> dict[str, Any]
         "backend": devices[0].platform,
         "device": _machine() if devices[0].platform == "cpu" else devices[0].device_kind,
         "kernel": kernel,
-        "x64": bool(jax.config.values["jax_enable_x64"]),
-        "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
+        "x64": bool(jnp.result_type(float) == jnp.float64),
+        "matmul_precision": str(getattr(jax.config, "jax_default_matmul_precision", None)),
         # How many devices a process pretends to have changes no bits.
         "XLA_FLAGS": " ".join(
             flag

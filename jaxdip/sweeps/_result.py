@@ -87,9 +87,18 @@ class SweepResult:
         return Frequency(np.where(N > 0, hits / np.maximum(N, 1), np.nan), low, high, N)
 
     def to_xarray(self) -> xr.Dataset:
-        """A dataset with the grid's axes and 'trial' as labelled dimensions."""
+        """A dataset with the grid's axes and 'trial' as labelled dimensions.
+
+        Raises:
+            ValueError: if an outcome is called like an axis, 'trial' or 'done'.
+        """
         axes = {name: np.array(values) for name, values in self.grid.axes.items()}
+        if "trial" in axes:
+            raise ValueError("the axis 'trial' is named like that of the trials; rename it")
         dims = (*axes, "trial")
+        for name in self.outcomes:
+            if name in (*dims, "done"):
+                raise ValueError(f"the outcome {name!r} is named like a label; rename it")
         data = {
             name: ((*dims, *(f"{name}_{i}" for i in range(x.ndim - len(dims)))), x)
             for name, x in self.outcomes.items()

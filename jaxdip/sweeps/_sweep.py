@@ -131,6 +131,8 @@ class Sweep:
             trial = FunctionTrial(trial)
         cells = Grid.of(grid)
         known = {*cells.axes, *cells.constants}
+        if isinstance(paired, str):
+            raise TypeError(f"paired is a list of names, got {paired!r}; write [{paired!r}]")
         for name in paired:
             if name not in known:
                 raise ValueError(f"paired names {name!r}, the grid has {', '.join(sorted(known))}")
@@ -148,7 +150,7 @@ class Sweep:
         ]
 
     def spec(self) -> dict[str, Any]:
-        """What is computed, for the plan. How it is cut into units is not part of it."""
+        """What is computed, and how it is cut into units, for the plan."""
         return {
             "grid": self.grid.as_json(),
             "trials": self.trials,
@@ -239,11 +241,21 @@ def sweep(
     devices = _devices(mesh)
     plan = described.plan(devices)
     keeper = Memory() if store is None else Store.create(store, plan, allow_mixed=allow_mixed)
-    if executor is None:
-        run_units(described, keeper, devices, worker=worker, progress=progress, stop=stop)
-    else:
-        _delegate(described, store, executor)
-    return collect(described, keeper, plan)
+    if executor is not None:
+        if worker != (0, 1) or progress is not None or stop is not None:
+            raise ValueError(
+                "an executor's tasks are workers of their own: worker, progress and stop cannot be "
+                "given with it"
+            )
+        _delegate(described, store, executor, allow_mixed)
+        return collect(described, keeper, plan)
+    run_units(described, keeper, devices, worker=worker, progress=progress, stop=stop)
+    result = collect(described, keeper, plan)
+    if not result.complete and stop is None and worker == (0, 1):
+        # A unit that was there and turned out to be broken has been set aside.
+        run_units(described, keeper, devices, progress=progress)
+        result = collect(described, keeper, plan)
+    return result
 
 
 def run_units(
@@ -267,7 +279,7 @@ def run_units(
             todo.end()
 
 
-def _delegate(described: Sweep, store: Any, executor: tuple[Any, int]) -> None:
+def _delegate(described: Sweep, store: Any, executor: tuple[Any, int], allow_mixed: bool) -> None:
     """Shares in a pool; what a lost task leaves is computed when the sweep is run again."""
     if store is None:
         raise ValueError("workers of an executor meet in a folder: give store=, one that all see")
@@ -276,18 +288,19 @@ def _delegate(described: Sweep, store: Any, executor: tuple[Any, int]) -> None:
     kind = str(jax.random.key_impl(described.key))
     shared = dataclasses.replace(described, key=None)  # pyright: ignore[reportArgumentType]
     tasks = [
-        pool.submit(_share, shared, data, kind, str(store), (i, workers)) for i in range(workers)
+        pool.submit(_share, shared, data, kind, str(store), allow_mixed, (i, workers))
+        for i in range(workers)
     ]
     for task in tasks:
         task.result()
 
 
-def _share(described: Sweep, data: np.ndarray, kind: str, store: str, worker: tuple[int, int]):
+def _share(described: Sweep, data: np.ndarray, kind: str, store: str, allow_mixed: bool, worker):
     """What one task of a pool does; nothing large is returned through it."""
     key = jax.random.wrap_key_data(jnp.asarray(data), impl=kind)
     described = dataclasses.replace(described, key=key)
     devices = jax.local_devices()
-    keeper = Store.create(store, described.plan(devices))
+    keeper = Store.create(store, described.plan(devices), allow_mixed=allow_mixed)
     run_units(described, keeper, devices, worker=worker)
 
 
@@ -295,13 +308,14 @@ class _Todo:
     """The units that are left, shared by the threads of a process."""
 
     def __init__(self, described, keeper, worker, progress, stop):
-        index, workers = worker
-        if not 0 <= index < workers:
-            raise ValueError(f"worker is (i, N) with 0 <= i < N, got {worker}")
+        index, workers = _checked(worker)
         self._sweep, self._keeper = described, keeper
         self._progress, self._stop = progress, stop
         self._lock, self._began, self._trials = threading.Lock(), time.perf_counter(), 0
         self._ended = False
+        # Threads do not inherit the contexts of the one that called.
+        self._x64 = jnp.result_type(float) == jnp.float64
+        self._precision = getattr(jax.config, "jax_default_matmul_precision", None)
         units = described.units()
         self._total = len(units)
         self._seen, self._given = keeper.done(), set[str]()
@@ -311,7 +325,7 @@ class _Todo:
     def _order(self, units: list[Unit], index: int, workers: int) -> Iterator[Unit]:
         """The own share, then that of the others, from its end: they begin at its start."""
         own = units[index::workers]
-        others = [unit for unit in units if unit not in set(own)]
+        others = [unit for i, unit in enumerate(units) if i % workers != index]
         for unit in own:
             if unit.name not in self._seen:
                 yield unit
@@ -363,6 +377,10 @@ class _Todo:
 
     def work(self, device: Device) -> None:
         """Takes units until there are none."""
+        with jax.enable_x64(self._x64), jax.default_matmul_precision(self._precision):
+            self._work(device)
+
+    def _work(self, device: Device) -> None:
         while (unit := self._next()) is not None:
             began = time.perf_counter()
             made = self._sweep.compute(unit, device)
@@ -384,7 +402,7 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
     """The outcomes of the units that are there.
 
     Raises:
-        ValueError: if the outcomes of two cells differ in shape.
+        ValueError: if the outcomes of two cells differ in name, shape or type.
     """
     shape = (*described.grid.shape, described.trials)
     flat = (math.prod(described.grid.shape), described.trials)
@@ -404,6 +422,11 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
                 parts.setdefault(name, []).append(x)
             whole = {name: np.concatenate(x) for name, x in parts.items()}
             closed[unit.cell] = described.enough.enough(whole)
+        if outcomes and found[0].keys() != outcomes.keys():
+            raise ValueError(
+                f"the outcomes are {', '.join(sorted(outcomes))} in one cell and "
+                f"{', '.join(sorted(found[0]))} in another; return the same names"
+            )
         rows = slice(unit.start, unit.start + unit.count)
         done[unit.cell, rows] = True
         for name, x in found[0].items():
@@ -415,6 +438,11 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
                 raise ValueError(
                     f"the outcome {name!r} has shape {whole.shape[2:]} in one cell and "
                     f"{x.shape[1:]} in another; return arrays of one shape, such as scalars"
+                )
+            if whole.dtype != x.dtype:
+                raise ValueError(
+                    f"the outcome {name!r} is {whole.dtype} in one cell and {x.dtype} in another; "
+                    "return one kind of number"
                 )
             whole[unit.cell, rows] = x
     return SweepResult(
@@ -448,9 +476,20 @@ def _rule(rule: Narrow) -> dict[str, Any]:
     return {"event": event, "width": rule.width, "level": rule.level, "least": rule.least}
 
 
+def _checked(worker: Any) -> tuple[int, int]:
+    whole_pair = isinstance(worker, tuple) and len(worker) == 2
+    if not whole_pair or not all(isinstance(x, int) for x in worker):
+        raise TypeError(f"worker is (i, N), two whole numbers, got {worker!r}")
+    if not 0 <= worker[0] < worker[1]:
+        raise ValueError(f"worker is (i, N) with 0 <= i < N, got {worker}")
+    return worker
+
+
 def _devices(mesh) -> list[Device]:
     if mesh is None:
         return jax.local_devices()
-    if isinstance(mesh, jax.sharding.Mesh):
-        return list(mesh.local_devices)
-    return list(mesh)
+    found = mesh.local_devices if isinstance(mesh, jax.sharding.Mesh) else mesh
+    devices = list(found)
+    if not devices:
+        raise ValueError("mesh holds no device of this process; leave it out for all of them")
+    return devices

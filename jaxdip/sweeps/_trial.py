@@ -80,8 +80,9 @@ class FunctionTrial(AbstractTrial):
     function: Callable[[Key, dict[str, Any]], Any] = eqx.field(static=True)
 
     def program(self, point: Point) -> Hashable:
-        """All that is not a float."""
-        return tuple((k, v) for k, v in point.items() if not isinstance(v, float))
+        """All that is not a float, with its type: True is not 1."""
+        kept = ((k, type(v).__name__, v) for k, v in point.items() if not isinstance(v, float))
+        return tuple(sorted(kept))
 
     def numbers(self, point: Point) -> Tree:
         """The floats."""
@@ -94,7 +95,7 @@ class FunctionTrial(AbstractTrial):
     def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
         """The function's result, its leaves named by their paths."""
         assert isinstance(program, tuple)
-        made = self.function(key, {**dict(program), **numbers})
+        made = self.function(key, {**{k: v for k, _, v in program}, **numbers})
         return named(made)
 
 

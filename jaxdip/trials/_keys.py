@@ -29,6 +29,6 @@ def check_choice(name: str, value: Value, choices: Iterable[str]) -> str:
     known = list(choices)
     if value not in known:
         near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
-        raise ValueError(f"{name} is {value!r}; {hint}")
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"{name} is {value!r}; {hint}choose one of {', '.join(known)}")
     return str(value)

@@ -21,18 +21,7 @@ from jaxdip.problem.observables import ParameterDistance, SignalError
 from jaxdip.sweeps import AbstractTrial, Value
 from jaxdip.theory import Kind, igahd
 from jaxdip.trials._keys import check_choice, check_names
-
-#: What the outcome 'result' means; 0 is left for trials that were not done.
-RESULT_CODES: Mapping[str, int] = MappingProxyType(
-    {
-        "converged": 1,
-        "out_of_steps": 2,
-        "diverged": 3,
-        "completed": 4,
-        "stopped": 5,
-        "solver_failed": 6,
-    }
-)
+from jaxdip.trials._result_codes import RESULT_CODES
 
 _DEFAULTS: Mapping[str, Value] = MappingProxyType(
     {

@@ -1,7 +1,6 @@
 """The papers' experiment as one trial: a two-layer network with V fixed, in reduced coordinates."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
@@ -17,11 +16,8 @@ from jaxdip.generators import ACTIVATIONS, OUTPUT_BOUND
 from jaxdip.sweeps import AbstractLoopTrial
 from jaxdip.sweeps._trial import Point, Value
 from jaxdip.trials._buckets import rows_bucket, width_bucket
-
-#: What the outcome 'result' means; 0 is left for trials that were not done.
-RESULT_CODES: Mapping[str, int] = MappingProxyType(
-    {"converged": 1, "out_of_steps": 2, "diverged": 3}
-)
+from jaxdip.trials._keys import check_choice, check_names
+from jaxdip.trials._result_codes import RESULT_CODES
 
 _DYNAMICS = ("gd", "igahd")
 _OPERATORS = ("gaussian",)
@@ -117,7 +113,7 @@ class TwoLayerTrial(AbstractLoopTrial):
         _check_keys(point)
         full = {**_DEFAULTS, **point}
         for name, known in _CHOICES.items():
-            _check_choice(name, full[name], known)
+            check_choice(name, full[name], known)
         k, m, n = (_whole(name, point[name]) for name in _REQUIRED)
         _check_damping(full)
         smooth = ACTIVATIONS[str(full["activation"])].smooth
@@ -563,20 +559,12 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def _check_keys(point: Point) -> None:
-    for name in point:
-        if name not in _KEYS:
-            raise ValueError(f"unknown key {name!r} of a two-layer trial{_nearest(name, _KEYS)}")
+    check_names(point, _KEYS, "a two-layer trial")
     missing = [name for name in _REQUIRED if name not in point]
     if missing:
         raise ValueError(f"a two-layer trial needs n, m and k; {', '.join(missing)} is missing")
     if "step" in point and "step_size" in point:
         raise ValueError("give step, the factor of 1/L, or step_size, the number, not both")
-
-
-def _check_choice(name: str, value: Value, known: tuple[str, ...]) -> None:
-    if value not in known:
-        near = _nearest(str(value), known)
-        raise ValueError(f"unknown {name} {value!r}{near}; choose one of {', '.join(known)}")
 
 
 def _check_damping(full: Mapping[str, Value]) -> None:
@@ -592,11 +580,6 @@ def _check_damping(full: Mapping[str, Value]) -> None:
         h = math.sqrt(_real("step_size", full["step_size"], positive=True))
         if _real("alpha", full["alpha"]) * h > 1:
             raise ValueError(f"IGAHD needs alpha sqrt(s) <= 1, got {full['alpha']!r} * {h:g}")
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; the keys are {', '.join(known)}"
 
 
 def _whole(name: str, value: Value) -> int:
@@ -620,7 +603,7 @@ def _dtype(value: Value | None) -> str:
     default = jnp.dtype(jnp.result_type(float)).name
     if value is None:
         return default
-    _check_choice("dtype", value, _DTYPES)
+    check_choice("dtype", value, _DTYPES)
     if value == "float64" and default != "float64":
         raise ValueError(
             "float64 needs JAX's 64-bit mode; set JAX_ENABLE_X64=1, or call "

@@ -7,8 +7,7 @@ import pytest
 
 import jaxdip as jd
 from jaxdip.sweeps import cell_key, sweep
-from jaxdip.trials import NetworkTrial
-from jaxdip.trials._network import RESULT_CODES
+from jaxdip.trials import RESULT_CODES, NetworkTrial
 
 BASE = {"n": 3, "m": 2, "k": 20, "d": 4, "steps": 300, "tolerance": 1e-5}
 
@@ -41,10 +40,10 @@ def test_gradient_descent_is_that_of_the_driver():
 
 @pytest.mark.parametrize("dynamics", ["gf", "igahd", "isehd"])
 def test_every_dynamics_reaches_the_tolerance(dynamics):
-    found = one(dynamics=dynamics, steps=20_000, k=200)
+    found = one(dynamics=dynamics, steps=20_000, k=1000, tolerance=1e-4)
     assert bool(found["converged"])
     assert int(found["result"]) == RESULT_CODES["converged"]
-    assert 0 < float(found["loss"]) <= 1e-5 * (1 + 1e-9) < float(found["loss0"])
+    assert 0 < float(found["loss"]) <= 1e-4 * (1 + 1e-9) < float(found["loss0"])
 
 
 def test_certificates_are_outcomes():

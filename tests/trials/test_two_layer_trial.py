@@ -260,12 +260,12 @@ def test_the_runtime_numbers_do_not_recompile(key):
 
 WRONG = {
     "unknown key": ({"with": 3}, "'with'"),
-    "near miss": ({"sigma": 3, "nose": 1.0}, "unknown key 'sigma'"),
-    "nearest": ({"tolerence": 1.0}, "did you mean 'tolerance'"),
+    "near miss": ({"sigma": 3, "nose": 1.0}, "no parameter 'sigma'"),
+    "nearest": ({"tolerence": 1.0}, r"did you mean tolerance\?"),
     "float size": ({"k": 10.0}, "k is a whole number"),
     "no size": ({"m": 0}, "m is at least 1"),
     "latent": ({"d": 1.5}, "d is a whole number"),
-    "activation": ({"activation": "sigmod"}, "did you mean 'sigmoid'"),
+    "activation": ({"activation": "sigmod"}, r"did you mean sigmoid\?"),
     "law": ({"output_law": "normal"}, "truncated-normal"),
     "dynamics": ({"dynamics": "adam"}, "choose one of gd, igahd"),
     "alpha of gd": ({"alpha": 1.0}, "alpha belongs to IGAHD"),
