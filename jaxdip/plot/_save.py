@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 _PNG_KEY = "jaxdip"
@@ -39,7 +40,9 @@ def save(figure: Figure, path: str | os.PathLike, config: Mapping[str, Any] | No
         raise ValueError(f"{path}: ending {path.suffix!r}, expected one of {', '.join(_KINDS)}")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
-    figure.savefig(path, format=kind[1:], dpi=200, metadata=metadata[kind])
+    # An SVG's inner names are random unless they are salted.
+    with rc_context({"svg.hashsalt": "jaxdip"}):
+        figure.savefig(path, format=kind[1:], dpi=200, metadata=metadata[kind])
 
 
 def read_config(path: str | os.PathLike) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def numerical_identity(devices: Sequence[Device], kernel: str) -> dict[str, Any]
         kernel: of the sweep, with its width.
     """
     return {
+        "jaxdip": version("jaxdip"),
         "jax": version("jax"),
         "jaxlib": version("jaxlib"),
         "backend": devices[0].platform,

@@ -2,11 +2,12 @@
 
 import json
 
+import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
-from jaxdip.plot import read_config, save
+from jaxdip.plot import phase_diagram, read_config, save
 
 CONFIG = {"operator": "blur", "noise": 0.01, "title": "Łojasiewicz ψ"}
 
@@ -49,3 +50,15 @@ def test_wrong_calls(tmp_path, figure):
     figure.savefig(tmp_path / "plain.png")
     with pytest.raises(ValueError, match="no jaxdip configuration"):
         read_config(tmp_path / "plain.png")
+
+
+def test_a_diagram_with_hatches_and_clips_is_the_same_file(tmp_path):
+    """Hatches and clip paths get inner names in an SVG."""
+    salt = matplotlib.rcParams["svg.hashsalt"]
+    for name in ("a.svg", "b.svg"):
+        drawn = phase_diagram(
+            [1, 2], [3, 4], [[0.1, float("nan")], [0.9, 0.4]], x_label="x", y_label="y"
+        )
+        save(drawn, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert matplotlib.rcParams["svg.hashsalt"] == salt
