@@ -16,7 +16,16 @@ import jaxdip
 ROOT = pathlib.Path(jaxdip.__file__).parent
 
 # Each room may import the rooms listed after it in its own entry, and the leaves below all.
-LEAVES = {"_types", "_random", "_tree", "_result", "_evidence", "_numbers", "_fingerprint"}
+LEAVES = {
+    "_types",
+    "_random",
+    "_source",
+    "_tree",
+    "_result",
+    "_evidence",
+    "_numbers",
+    "_fingerprint",
+}
 MAY_IMPORT = {
     "generators": set(),
     "operators": set(),
@@ -27,6 +36,9 @@ MAY_IMPORT = {
     "dynamics": {"problem", "generators", "operators", "losses"},
     "analysis": {"problem", "generators", "operators", "losses"},
     "theory": {"analysis", "problem", "generators", "operators", "losses"},
+    "stopping": {"theory"},
+    "reconstruction": {"stopping", "dynamics", "problem", "generators", "operators", "losses"}
+    | {"imaging"},
     "sweeps": set(),
     "trials": {"sweeps", "theory", "analysis", "dynamics", "problem", "generators", "operators"}
     | {"losses", "_certify"},

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from jaxdip._source import source_digest
 from jaxdip.cli._runtime import UsageError, device_name, versions
 
 
@@ -38,7 +39,12 @@ def make_folder(path: Path) -> None:
 
 def provenance(config: Mapping[str, object]) -> dict[str, Any]:
     """What a result's reader needs to repeat it, as JSON."""
-    return {"config": plain(config), "versions": versions(), "device": device_name()}
+    return {
+        "config": plain(config),
+        "versions": versions(),
+        "source": source_digest(),
+        "device": device_name(),
+    }
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

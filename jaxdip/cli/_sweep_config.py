@@ -18,7 +18,9 @@ from jaxdip.trials import NetworkTrial, TwoLayerTrial
 _TRIALS: Mapping[str, type[AbstractTrial]] = {"two-layer": TwoLayerTrial, "network": NetworkTrial}
 #: Parameters that are whole numbers, so that ranges of them are rounded.
 _WHOLE = ("n", "m", "k", "d", "steps")
-_TOP = ("trial", "trials", "seed", "paired", "block", "event", "enough", "grid")
+_TOP = (
+    "trial", "trials", "seed", "paired", "block", "lanes", "event", "enough", "intervals", "grid",
+)  # fmt: skip
 _SPACED = re.compile(r"\s*(linspace|logspace|geomspace)\s*\(([^)]*)\)\s*")
 
 
@@ -45,7 +47,9 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
         seed = 0
         event = "converged"        # what is counted
         enough = 0.1               # end a cell when its 95 % interval is narrower; optional
+        intervals = true           # draw the intervals' contours too; optional
         paired = ["step"]          # parameters whose cells share their draws
+        lanes = 256                # trials side by side on a device; 0 for one after another
 
         [grid]                     # numbers, words, lists, or ranges
         n = 5
@@ -74,6 +78,8 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
     event, enough = str(table.get("event", "converged")), table.get("enough")
     if enough is not None and (isinstance(enough, bool) or not isinstance(enough, float)):
         raise UsageError(f"{path}: enough is the width of an interval, such as 0.1, got {enough!r}")
+    if not isinstance(table.get("intervals", False), bool):
+        raise UsageError(f"{path}: intervals is true or false, got {table['intervals']!r}")
     try:
         described = Sweep.of(
             _TRIALS[name](),
@@ -82,6 +88,7 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
             key=jax.random.key(seed),
             paired=table.get("paired", ()),
             block=table.get("block"),
+            lanes=table.get("lanes"),
             enough=None if enough is None else Narrow(event, enough),
         )
         for point in described.grid.points():

@@ -44,9 +44,9 @@ def _probe(described: Sweep, device: Any) -> list[tuple[float, dict[str, np.ndar
     for cell in cells:
         one = Sweep(described.trial, described.grid, 1, described.key, described.paired, 1)
         begin = time.perf_counter()
-        one.compute(Unit(int(cell), 0, 1), device)
+        one.compute([Unit(int(cell), 0, 1)], device)
         again = time.perf_counter()
-        made = one.compute(Unit(int(cell), 0, 1), device)
+        (made,) = one.compute([Unit(int(cell), 0, 1)], device)
         found.append((time.perf_counter() - again, made, again - begin))
     return found
 

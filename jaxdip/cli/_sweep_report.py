@@ -9,9 +9,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
 from jaxdip.cli._runtime import UsageError
+from jaxdip.cli._sweep_lines import theory_lines
 from jaxdip.plot import phase_diagram, save
 from jaxdip.sweeps import Frequency, Grid, Narrow, Store, Sweep, SweepResult, collect
 
@@ -91,7 +93,7 @@ def _write(
     ]
     summary = {**record, "event": event, "complete": result.complete, "cells": cells}
     write_json(out / "summary.json", summary)
-    figure = _diagram(result, found, event)
+    figure = diagram(result, event, intervals=bool(config.get("intervals", False)))
     if figure is not None:
         for ending in ("png", "pdf"):
             save(figure, out / f"diagram.{ending}", plain(config))
@@ -120,8 +122,18 @@ def partial_result(store: Store) -> SweepResult:
     return collect(stored(store), store, store.plan)
 
 
-def _diagram(result: SweepResult, found: Frequency, event: str):
-    """Over the last two axes that have several values; None where there are more."""
+def diagram(result: SweepResult, event: str, *, intervals: bool = False) -> Figure | None:
+    """The event's share over the axes that have several values; None unless one or two have.
+
+    Args:
+        result: of the sweep.
+        event: the outcome that is counted.
+        intervals: draw the contours of the intervals' ends too.
+
+    Raises:
+        UsageError: as `frequency_of`.
+    """
+    found = frequency_of(result, event)
     long = [name for name, values in result.grid.axes.items() if len(values) > 1]
     if not 1 <= len(long) <= 2:
         return None
@@ -145,7 +157,8 @@ def _diagram(result: SweepResult, found: Frequency, event: str):
         low=found.low.reshape(shape).T,
         high=found.high.reshape(shape).T,
         trials=found.trials.reshape(shape).T,
-        intervals=True,
+        intervals=intervals,
+        lines=theory_lines(result.grid, result.provenance["spec"]["trial"], [x_axis, *long[:-1]]),
         x_label=x_axis,
         y_label=long[0] if y is not None else "",
         label=f"share of trials {event}",

@@ -207,7 +207,7 @@ class Batch:
         # Absolute, for the job may start elsewhere.
         words = self._words(str(self.config.resolve()), str(self.out.resolve()))
         if self.cpus and not self.gpus:
-            words += ["--devices", str(self.cpus)]
+            words += ["--threads", str(self.cpus)]
         if gang:
             command = _quoted([*self._srun(), *words, "--distributed", "on" if many else "off"])
             job, sent = '"$SLURM_JOB_ID"', "srun passes it on to every process"

@@ -7,7 +7,9 @@ from pathlib import Path
 import tyro
 
 from jaxdip.cli import _sweep_report as report
+from jaxdip.cli._outputs import plain
 from jaxdip.cli._runtime import Machine, UsageError
+from jaxdip.plot import save
 from jaxdip.sweeps import Store
 
 
@@ -25,10 +27,14 @@ class Status:
     """The outcome that is counted."""
     export: Path | None = None
     """A file to write, .nc or .csv."""
+    diagram: Path | None = None
+    """A picture of what there is so far to draw, .png, .pdf or .svg; hatched where nothing is."""
     machine: Machine = dataclasses.field(default_factory=Machine)
 
     def check(self, given: Set[str] = frozenset()) -> None:
         """Refuse a folder that is none."""
+        if self.diagram is not None and self.diagram.suffix not in (".png", ".pdf", ".svg"):
+            raise UsageError(f"--diagram {self.diagram}: expected .png, .pdf or .svg")
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder}: no such folder; give the --out of a sweep")
 
@@ -46,4 +52,10 @@ class Status:
         if self.export is not None:
             report.export(result, self.export)
             print(f"written to {self.export}")
+        if self.diagram is not None:
+            figure = report.diagram(result, self.event)
+            if figure is None:
+                raise UsageError("--diagram: the sweep has no or more than two axes to draw over")
+            save(figure, self.diagram, plain(store.plan))
+            print(f"drawn in {self.diagram}")
         return 0

@@ -20,7 +20,15 @@ from jaxdip.cli._outputs import check_folder, make_folder
 from jaxdip.cli._runtime import INTERRUPTED, Machine, UsageError
 from jaxdip.cli._sweep_config import SweepConfig, read_sweep
 from jaxdip.cli._sweep_preview import preview
-from jaxdip.sweeps import Store, SweepProgress, collect, find_rank, run_units, start_distributed
+from jaxdip.sweeps import (
+    Store,
+    SweepProgress,
+    collect,
+    every_core,
+    find_rank,
+    run_units,
+    start_distributed,
+)
 
 #: The exit status that asks a scheduler to start the sweep again.
 CONTINUE = 75
@@ -48,8 +56,8 @@ class SweepCommand:
     """Which of them this is, from 0."""
     distributed: Literal["auto", "on", "off"] = "auto"
     """Start jax.distributed: where the scheduler runs all processes at once, always, or never."""
-    devices: int | None = None
-    """CPU devices of this process; one a core by default."""
+    threads: int | None = None
+    """How many trials a CPU computes at a time; by default one a core that this process may use."""
     cache: Path | None = None
     """Where compiled programs are kept; by default JAX_COMPILATION_CACHE_DIR, or
     ~/.cache/jaxdip."""
@@ -67,8 +75,8 @@ class SweepCommand:
             require(self.workers >= 1, "--workers", self.workers, "at least 1")
             valid = 0 <= self.worker < self.workers
             require(valid, "--worker", self.worker, f"from 0 to {self.workers - 1}")
-        if self.devices is not None:
-            require(self.devices >= 1, "--devices", self.devices, "at least 1")
+        if self.threads is not None:
+            require(self.threads >= 1, "--threads", self.threads, "at least 1")
         # A seed on the command line is used instead of the file's.
         object.__setattr__(self, "_seed", self.machine.seed if "--seed" in given else None)
         check_folder(self.out)
@@ -76,18 +84,17 @@ class SweepCommand:
     def run(self) -> int:
         """Run, write and print; the exit status."""
         with _Signals() as signals:
-            self._set_devices()
             worker = self._worker()
             self._set_cache()
             config = read_sweep(self.config, getattr(self, "_seed", None))
             if self.show:
-                print(preview(config, jax.local_devices()))
+                print(preview(config, every_core(jax.local_devices(), self.threads)))
                 return 0
             return self._run(config, worker, signals)
 
     def _run(self, config: SweepConfig, worker: tuple[int, int], signals: "_Signals") -> int:
         make_folder(self.out)
-        devices = jax.local_devices()
+        devices = every_core(jax.local_devices(), self.threads)
         plan = config.sweep.plan(devices)
         store = Store.create(self.out, plan, allow_mixed=self.allow_mixed)
         with _Progress(config, worker) as progress:
@@ -112,20 +119,6 @@ class SweepCommand:
             print(report.text(result, config.event))
             print(f"written to {self.out}/")
         return 0
-
-    def _set_devices(self) -> None:
-        """Each core of a CPU is a device, unless JAX has begun already."""
-        if self.machine.platform not in (None, "cpu"):
-            return
-        count = self.devices or len(os.sched_getaffinity(0))
-        try:
-            jax.config.update("jax_num_cpu_devices", count)
-        except RuntimeError:
-            if self.devices is not None and self.devices != jax.local_device_count():
-                raise UsageError(
-                    f"--devices {self.devices}: this process has begun with "
-                    f"{jax.local_device_count()}; start a new one"
-                ) from None
 
     def _worker(self) -> tuple[int, int]:
         if self.workers is not None and self.worker is not None:

@@ -1,4 +1,4 @@
-"""Programs that compute a batch of trials: one after another, or in lanes that are refilled."""
+"""Programs that compute a batch of trials: one after another, in tiles, or in refilled lanes."""
 
 from collections.abc import Hashable
 from functools import partial
@@ -38,6 +38,39 @@ def one_by_one(
     return jax.lax.map(one, ids)
 
 
+@eqx.filter_jit
+def in_tile(
+    trial: AbstractTrial,
+    program: Hashable,
+    numbers: Tree,
+    cell_keys: Key,
+    cell: Int[Array, " T"],
+    ids: Int[Array, " T"],
+) -> dict[str, Array]:
+    """Trials of several cells of one program side by side, all until the last has ended.
+
+    For accelerators and trials that are no loop of steps. The bits of a trial depend on how many
+    there are, so that is to be the same at every call.
+
+    Args:
+        trial: the trial.
+        program: of all cells.
+        numbers: of the cells, stacked.
+        cell_keys: of the cells, shape (C,).
+        cell: of each trial, a position in `cell_keys`.
+        ids: which trial of its cell.
+
+    Returns:
+        The outcomes in the order of `ids`.
+    """
+
+    def one(here: Array, i: Array) -> dict[str, Array]:
+        key = jax.random.fold_in(cell_keys[here], i)
+        return trial.run(key, program, jax.tree.map(lambda x: x[here], numbers))
+
+    return jax.vmap(one)(cell, ids)
+
+
 class _Lanes(NamedTuple):
     """The carry of `in_lanes`.
 
@@ -64,6 +97,7 @@ def in_lanes(
     ids: Int[Array, " T"],
     width: int,
     chunk: int = 64,
+    count: Int[Array, ""] | None = None,
 ) -> dict[str, Array]:
     """Trials of several cells of one program in `width` lanes; a lane that ends takes the next.
 
@@ -80,11 +114,14 @@ def in_lanes(
         ids: which trial of its cell.
         width: W ≥ 1.
         chunk: steps between looks at who has ended.
+        count: how many of `ids` are wanted, from the first; by default all. A number, so that
+            lists of one length share a program.
 
     Returns:
-        The outcomes in the order of `ids`.
+        The outcomes in the order of `ids`; zeros beyond `count`.
     """
-    total = ids.shape[0]
+    size = ids.shape[0]
+    total = jnp.asarray(size if count is None else count, jnp.int32)
 
     def begin(j: Array) -> Tree:
         here = cell[j]
@@ -116,23 +153,21 @@ def in_lanes(
         states, job = jax.lax.while_loop(busy, some_steps, (lanes.states, lanes.job))
         ended = (job >= 0) & ~running(states)
         made = jax.vmap(partial(trial.outcome, program))(states)
-        place = jnp.where(ended, job, total)
+        place = jnp.where(ended, job, size)
         out = jax.tree.map(lambda x, y: x.at[place].set(y, mode="drop"), lanes.out, made)
         rank = jnp.cumsum(ended, dtype=jnp.int32) - 1
         following = lanes.next + rank
         job = jnp.where(ended, jnp.where(following < total, following, -1), job)
-        fresh = jax.vmap(begin)(jnp.clip(job, 0, total - 1))
+        fresh = jax.vmap(begin)(jnp.clip(job, 0, size - 1))
         renewed = ended & (job >= 0)
         states = jax.tree.map(lambda a, b: _where(renewed, a, b), fresh, states)
         return _Lanes(states, job, lanes.next + jnp.sum(ended, dtype=jnp.int32), out)
 
     lane = jnp.arange(width, dtype=jnp.int32)
-    states = jax.vmap(begin)(jnp.minimum(lane, total - 1))
+    states = jax.vmap(begin)(jnp.minimum(lane, size - 1))
     shapes = jax.eval_shape(jax.vmap(partial(trial.outcome, program)), states)
-    out = jax.tree.map(lambda s: jnp.zeros((total, *s.shape[1:]), s.dtype), shapes)
-    first = _Lanes(
-        states, jnp.where(lane < total, lane, -1), jnp.asarray(min(width, total), jnp.int32), out
-    )
+    out = jax.tree.map(lambda s: jnp.zeros((size, *s.shape[1:]), s.dtype), shapes)
+    first = _Lanes(states, jnp.where(lane < total, lane, -1), jnp.minimum(width, total), out)
     return jax.lax.while_loop(lambda x: jnp.any(x.job >= 0), refill, first).out
 
 

@@ -95,7 +95,7 @@ def test_a_gang(capsys, config, tmp_path):
         "--wait=0",
         "--cpus-per-task=3",
         *[sys.executable, "-m", "jaxdip", "sweep", str(config)],
-        *["--out", "/data/o 'u' $HOME `x`", "--devices", "3", "--distributed", "on"],
+        *["--out", "/data/o 'u' $HOME `x`", "--threads", "3", "--distributed", "on"],
     ]
     assert not (tmp_path / "gone").exists()
 
@@ -105,7 +105,7 @@ def test_gpus_get_one_process_each(capsys, config, tmp_path):
     options = _options(script)
     assert (options["gpus-per-node"], options["ntasks-per-node"]) == ("4", "4")
     assert "--gpu-bind=none" in script
-    assert "--devices" not in script
+    assert "--threads" not in script
 
 
 def test_an_array(capsys, config, tmp_path):

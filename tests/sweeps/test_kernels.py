@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdip.sweeps import AbstractLoopTrial, in_lanes, one_by_one
+from jaxdip.sweeps import AbstractLoopTrial, _sweep, in_lanes, one_by_one, sweep
 
 N, TRACES = 5, []
 
@@ -215,3 +215,93 @@ def test_a_trial_that_never_starts_is_kept_as_it_began(lanes):
     none = lanes(JOBS, given=stacked(*(numbers(limit=0) for _ in CELLS)))
     assert np.all(none["steps"] == 0)
     assert_same_bits(found, none, idle)
+
+
+# --- a sweep in lanes ----------------------------------------------------------------------------
+
+GRID = {"rate": [0.5, 0.2], "m": [2, 1], "k": 40, "limit": [300.0, 5.0], "poison": 0.0}
+
+
+def swept(lanes, block=3, **options):
+    options = {"mesh": jax.local_devices()[:1], **options}
+    key = jax.random.key(9)
+    return sweep(TRIAL, GRID, trials=7, key=key, lanes=lanes, block=block, **options)
+
+
+@pytest.fixture(scope="module")
+def filled():
+    return swept(WIDTH)
+
+
+def test_a_sweep_in_lanes_is_one_by_one_up_to_rounding(filled):
+    alone = swept(0)
+    assert alone.provenance["fingerprint"]["kernel"] == "one by one"
+    assert filled.provenance["fingerprint"]["kernel"] == "4 lanes, 63 trials"
+    assert filled.complete
+    assert filled["z"].shape == (2, 2, 2, 7, 40)
+    assert_close(alone.outcomes, filled.outcomes)
+
+
+@pytest.mark.parametrize("block", [2, 7])
+def test_blocks_and_threads_change_no_bit_of_lanes(filled, tmp_path, block):
+    device = jax.local_devices()[0]
+    again = swept(WIDTH, block, mesh=[device] * 3, store=tmp_path)
+    assert_same_bits(filled.outcomes, again.outcomes)
+
+
+def test_interrupted_lanes_go_on_to_the_same_bits(filled, tmp_path):
+    told = []
+    stop = lambda: len(told) > 0  # noqa: E731
+    part = swept(WIDTH, 2, store=tmp_path, worker=(1, 3), stop=stop, progress=told.append)
+    assert 0 < part.done.sum() < part.done.size
+    assert_same_bits(filled.outcomes, swept(WIDTH, 2, store=tmp_path).outcomes)
+
+
+def test_lanes_are_filled_from_all_cells_of_a_program(monkeypatch):
+    calls = []
+    monkeypatch.setattr(_sweep, "in_lanes", lambda *a: calls.append(a) or in_lanes(*a))
+    grid = {**GRID, "poison": [0.0, 0.1]}
+    # Both programs, though cells of one do not follow one another, with 4 · 16 // 7 = 9 units.
+    sweep(TRIAL, grid, trials=7, key=jax.random.key(0), lanes=4, mesh=jax.local_devices()[:1])
+    assert [a[1] for a in calls] == [(2, 40), (1, 40)]
+    assert all(int(a[-1]) == 8 * 7 for a in calls)
+
+
+def walk(key, point):
+    """A trial that is no loop of steps."""
+    x = jax.random.uniform(key)
+    return {"x": x, "y": jax.lax.while_loop(lambda v: v < 5, lambda v: 1.3 * v + point["a"], x)}
+
+
+def test_other_trials_are_computed_in_tiles(tmp_path):
+    options = {"trials": 5, "key": jax.random.key(1), "mesh": jax.local_devices()[:1]}
+    grid = {"a": [0.1, 0.2, 0.3]}
+    tiles = sweep(walk, grid, lanes=8, block=2, **options)
+    assert tiles.provenance["fingerprint"]["kernel"] == "tile of 8"
+    alone = sweep(walk, grid, lanes=0, block=5, **options)
+    assert tiles["x"].tobytes() == alone["x"].tobytes()
+    np.testing.assert_allclose(tiles["y"], alone["y"], rtol=1e-13)
+    parts = sweep(walk, grid, lanes=8, block=4, **options)
+    assert parts["y"].tobytes() == tiles["y"].tobytes()
+
+
+def test_lanes_are_a_whole_number():
+    with pytest.raises(ValueError, match="lanes is a whole number, at least 0, got -1"):
+        swept(-1)
+
+
+def test_threads_that_need_one_program_trace_it_once():
+    grid = {"rate": [0.5, 0.2, 0.3, 0.4], "m": 1, "k": 24, "limit": 3.0, "poison": 0.0}
+    before = len(TRACES)
+    one = swept_with(grid, jax.local_devices()[:1])
+    alone = len(TRACES) - before
+    assert alone > 0
+    fresh = {**grid, "k": 25}
+    before = len(TRACES)
+    swept_with(fresh, jax.local_devices()[:1] * 4)
+    assert len(TRACES) - before == alone
+    assert_same_bits(one.outcomes, swept_with(grid, jax.local_devices()[:1] * 4).outcomes)
+
+
+def swept_with(grid, mesh):
+    return sweep(TRIAL, grid, trials=8, key=jax.random.key(2), block=1, mesh=mesh)

@@ -116,7 +116,7 @@ def test_the_order_of_axes_changes_nothing(undisturbed):
 
 def test_a_trial_alone_is_the_trial_in_the_cell(undisturbed):
     described = Sweep.of(descend, GRID, trials=TRIALS, key=KEY, block=3)
-    made = described.compute(Unit(2, 4, 1), jax.local_devices()[0])
+    (made,) = described.compute([Unit(2, 4, 1)], jax.local_devices()[0])
     assert digest(made) == digest({n: x[1, 0, 4:5] for n, x in undisturbed.outcomes.items()})
 
 

@@ -1,0 +1,191 @@
+"""Units computed and committed, by every device of a process at once."""
+
+import concurrent.futures
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxdip._types import Device
+from jaxdip.sweeps._collect import known_well_enough
+from jaxdip.sweeps._keeper import Keeper
+from jaxdip.sweeps._sweep import Sweep
+from jaxdip.sweeps._unit import Unit
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is.
+
+    Attributes:
+        units: done so far, those of other processes as far as they were seen.
+        total: all.
+        trials: computed by this process.
+        seconds: since this process began.
+        unit: the last one.
+    """
+
+    units: int
+    total: int
+    trials: int
+    seconds: float
+    unit: Unit
+
+
+def run_units(
+    described: Sweep,
+    keeper: Keeper,
+    devices: Sequence[Device],
+    *,
+    worker: tuple[int, int] = (0, 1),
+    progress: Callable[[SweepProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> None:
+    """Computes and commits every unit that is not there, in a thread for each entry of `devices`.
+
+    A device may be there several times: a CPU computes as many trials at once as it has cores.
+    """
+    todo = _Todo(described, keeper, devices, worker, progress, stop)
+    with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
+        working = [pool.submit(todo.work, device) for device in devices]
+        try:
+            for future in concurrent.futures.as_completed(working):
+                future.result()
+        finally:
+            # An error or an interrupt in one ends all, after the units that they are at.
+            todo.end()
+
+
+class _Todo:
+    """The units that are left, shared by the threads of a process."""
+
+    def __init__(self, described, keeper, devices, worker, progress, stop):
+        index, workers = _checked(worker)
+        self._sweep, self._keeper = described, keeper
+        self._progress, self._stop = progress, stop
+        self._lock, self._began, self._trials = threading.Lock(), time.perf_counter(), 0
+        self._ended = False
+        self._programs: dict[int, Hashable] = {}
+        # Threads do not inherit the contexts of the one that called.
+        self._x64 = jnp.result_type(float) == jnp.float64
+        self._precision = getattr(jax.config, "jax_default_matmul_precision", None)
+        units = described.units()
+        if any(described.room(device) > 1 for device in devices):
+            # Units of one program follow one another, that lanes are filled from all its cells.
+            first: dict[Hashable, int] = {}
+            rank = {c: first.setdefault(self._program(c), c) for c in range(len(described.grid))}
+            units.sort(key=lambda unit: (rank[unit.cell], unit))
+        self._total = len(units)
+        self._seen, self._given = keeper.done(), set[str]()
+        self._held: Unit | None = None
+        order = self._order if described.enough is None else self._by_rounds
+        self._left = order(units, index, workers)
+
+    def _order(self, units: list[Unit], index: int, workers: int) -> Iterator[Unit]:
+        """The own share, then that of the others, from its end: they begin at its start."""
+        own = units[index::workers]
+        others = [unit for i, unit in enumerate(units) if i % workers != index]
+        for unit in own:
+            if unit.name not in self._seen:
+                yield unit
+        for unit in reversed(others):
+            # What others have done meanwhile is asked for only once what was known is done.
+            if unit.name not in self._seen:
+                self._seen |= self._keeper.done()
+            if unit.name not in self._seen:
+                yield unit
+
+    def _by_rounds(self, units: list[Unit], index: int, workers: int) -> Iterator[Unit]:
+        """First blocks of all cells, then second ones of those that are not known well enough."""
+        rule = self._sweep.enough
+        assert rule is not None
+        closed: set[int] = set()
+        by_cell: dict[int, list[Unit]] = {}
+        for unit in units:
+            by_cell.setdefault(unit.cell, []).append(unit)
+        cells = list(by_cell)
+        others = (c for i, c in reversed(list(enumerate(cells))) if i % workers != index)
+        mine = [*cells[index::workers], *others]
+        for nth in range(len(by_cell[cells[0]])):
+            for cell in mine:
+                if cell in closed:
+                    continue
+                before, unit = by_cell[cell][:nth], by_cell[cell][nth]
+                # Where an earlier block is still being computed, this one is, on the chance.
+                if before and known_well_enough(rule, self._keeper, before):
+                    closed.add(cell)
+                    continue
+                for one in (*before, unit):
+                    if one.name not in self._seen | self._given:
+                        self._seen |= self._keeper.done()
+                    if one.name not in self._seen | self._given:
+                        yield one
+
+    def _program(self, cell: int) -> Hashable:
+        if cell not in self._programs:
+            self._programs[cell] = self._sweep.trial.program(self._sweep.grid.point(cell))
+        return self._programs[cell]
+
+    def _next(self, room: int) -> list[Unit]:
+        """The next units, of one program and as many as a device takes at once."""
+        units: list[Unit] = []
+        with self._lock:
+            if self._ended or (self._stop is not None and self._stop()):
+                return units
+            while len(units) < room:
+                unit, self._held = self._held or next(self._left, None), None
+                if unit is None:
+                    break
+                if units and not self._together(units[0], unit):
+                    self._held = unit
+                    break
+                units.append(unit)
+                self._given.add(unit.name)
+        return units
+
+    def _together(self, one: Unit, other: Unit) -> bool:
+        """Whether two units may be computed at once; a round's end tells what the next needs."""
+        round_ends = self._sweep.enough is not None and one.start != other.start
+        return not round_ends and self._program(one.cell) == self._program(other.cell)
+
+    def end(self) -> None:
+        """No more units are given out."""
+        with self._lock:
+            self._ended = True
+
+    def work(self, device: Device) -> None:
+        """Takes units until there are none."""
+        with jax.enable_x64(self._x64), jax.default_matmul_precision(self._precision):
+            self._work(device)
+
+    def _work(self, device: Device) -> None:
+        room = self._sweep.room(device)
+        while units := self._next(room):
+            began = time.perf_counter()
+            made = self._sweep.compute(units, device)
+            seconds = (time.perf_counter() - began) / len(units)
+            for unit, outcomes in zip(units, made, strict=True):
+                self._keeper.commit(unit, outcomes, {"seconds": seconds, "device": str(device)})
+                self._report(unit)
+
+    def _report(self, unit: Unit) -> None:
+        with self._lock:
+            self._seen.add(unit.name)
+            self._trials += unit.count
+            if self._progress is not None:
+                seconds = time.perf_counter() - self._began
+                told = len(self._seen), self._total, self._trials, seconds
+                self._progress(SweepProgress(*told, unit))
+
+
+def _checked(worker: Any) -> tuple[int, int]:
+    whole_pair = isinstance(worker, tuple) and len(worker) == 2
+    if not whole_pair or not all(isinstance(x, int) for x in worker):
+        raise TypeError(f"worker is (i, N), two whole numbers, got {worker!r}")
+    if not 0 <= worker[0] < worker[1]:
+        raise ValueError(f"worker is (i, N) with 0 <= i < N, got {worker}")
+    return worker
