@@ -15,7 +15,7 @@ _WIDTHS = {
         lambda m, n, activation: existence_width(m, n, activation=activation).value,
     ),
     "law": (
-        "scaling law k = n² m, its constant unknown",
+        "scaling law k = n² m (constant unknown)",
         lambda m, n, activation: squared_error_width(m, n, version="slides").up_to_constant.value,
     ),
 }

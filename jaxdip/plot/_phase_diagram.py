@@ -23,6 +23,8 @@ _HALO = [withStroke(linewidth=3.0, foreground="white")]
 _APART = 1 / 14
 # Names that would take more characters side by side are turned.
 _CHARACTERS = 75
+# So many the legend has room for.
+_LEGEND = 92
 
 
 def phase_diagram(
@@ -108,7 +110,9 @@ def phase_diagram(
     if up is not None:
         axes.grid(visible=False)
     if handles:
-        rows = -(-len(handles) // 3)
+        # As many side by side as have room: so many characters, each with its sample of the line.
+        longest = max(len(str(handle.get_label())) for handle in handles) + 6
+        rows = -(-len(handles) // max(1, min(3, _LEGEND // longest)))
         figure.legend(
             handles=handles, loc="outside upper center", ncols=-(-len(handles) // rows),
             fontsize=SMALL, frameon=False,

@@ -7,19 +7,24 @@ identifies a result: a new rule is a new kernel.
 #: Leading digits of the widths, in tenths: neighbours differ by a factor of at most 3/2, and the
 #: round numbers that experiments use lose nothing.
 _TENTHS = (10, 15, 20, 30, 40, 50, 70)
+#: Up to 1000 fewer, for there a program takes longer to compile than a cell of trials to run.
+_NARROW = (40, 104, 200, 504, 1000)
 #: Widths are multiples of this: one vector register of float64.
 _VECTOR = 8
 
 
 def width_bucket(k: int) -> int:
-    """The padded width: the least of 1, 1.5, 2, 3, 4, 5, 7 times a power of ten that is ≥ k.
+    """The padded width: the least of 40, 104, 200, 504 and 1000 that is at least k.
 
-    It is rounded up to a multiple of 8, so k = 1000 stays as it is and k = 100 becomes 104.
+    Beyond, the least of 1, 1.5, 2, 3, 4, 5, 7 times a power of ten, as a multiple of 8.
 
     Args:
         k: the width, at least 1.
     """
-    decade = 1
+    for size in _NARROW:
+        if size >= k:
+            return size
+    decade = 1000
     while True:
         for tenths in _TENTHS:
             size = _round_up(tenths * decade, _VECTOR * 10) // 10
@@ -29,18 +34,18 @@ def width_bucket(k: int) -> int:
 
 
 def rows_bucket(m: int) -> int:
-    """The padded number of observations or of entries: the least of 1, 2, 3, 4, 6, 8, 12, … ≥ m.
+    """The padded number of observations or of entries: the least of 2, 4, 8, 12, 16, 24, … ≥ m.
 
-    These are the powers of two and one and a half times them.
+    From 8 on these are the powers of two and one and a half times them.
 
     Args:
         m: the number, at least 1.
     """
-    power = 1
+    power = 2
     while power < m:
         power *= 2
     between = 3 * power // 4
-    return between if power >= 4 and between >= m else power
+    return between if power > 8 and between >= m else power
 
 
 def _round_up(size: int, multiple: int) -> int:

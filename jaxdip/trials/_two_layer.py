@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdip._random import key_for
+from jaxdip._random import keys_for
 from jaxdip._types import Array, Bool, Float, Int, Key
 from jaxdip.generators import ACTIVATIONS, OUTPUT_BOUND
 from jaxdip.sweeps import AbstractLoopTrial
@@ -493,12 +493,13 @@ def _draw(key: Key, program: Program, numbers: Numbers) -> Data:
     """The trial's data, the same whatever they are padded to."""
     dtype = jnp.dtype(program.dtype)
     m_max, n_max, K = program.observations, program.entries, program.width
-    keys = [key_for(key, name) for name in ("operator", "output", "signal", "noise", "init")]
-    rows, columns = _row_keys(keys[0], m_max), _row_keys(keys[1], n_max)
-    # Two shapes of draws and one inverse error function for all: draws are what takes long to
-    # compile. A row's first entries do not depend on its length, and rows have keys of their own.
-    narrow = _uniform(jnp.concatenate([rows, jnp.stack(keys[2:4])]), max(m_max, n_max), dtype)
-    wide = _uniform(jnp.concatenate([columns, keys[4][None]]), K, dtype)
+    # One folding of purposes, one of rows, two shapes of draws and one inverse error function for
+    # all: each takes long to compile. A row's first entries do not depend on its length, and rows
+    # have keys of their own.
+    keys = keys_for(key, ("operator", "output", "signal", "noise", "init"))
+    rows, columns = _row_keys(keys[0], m_max, keys[1], n_max)
+    narrow = _uniform(jnp.concatenate([rows, keys[2:4]]), max(m_max, n_max), dtype)
+    wide = _uniform(jnp.concatenate([columns, keys[4:]]), K, dtype)
     narrow, z, V = _transform(program.output_law, narrow, wide)
     in_m, in_n, in_k = (
         jnp.arange(size, dtype=jnp.int32) < count
@@ -517,8 +518,12 @@ def _draw(key: Key, program: Program, numbers: Numbers) -> Data:
     )
 
 
-def _row_keys(key: Key, count: int) -> Key:
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(count, dtype=jnp.uint32))
+def _row_keys(one: Key, count: int, other: Key, others: int) -> tuple[Key, Key]:
+    """The keys of the rows 0, 1, … of two matrices."""
+    base = jnp.concatenate([jnp.broadcast_to(one, (count,)), jnp.broadcast_to(other, (others,))])
+    index = np.concatenate([np.arange(count), np.arange(others)]).astype(np.uint32)
+    keys = jax.vmap(jax.random.fold_in)(base, index)
+    return keys[:count], keys[count:]
 
 
 def _uniform(keys: Key, length: int, dtype: np.dtype) -> Array:

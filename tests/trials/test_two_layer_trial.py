@@ -163,15 +163,16 @@ def test_points_of_one_bucket_share_a_program():
     assert TRIAL.program(more) not in programs
 
 
-def test_buckets_hold_what_they_pad_and_waste_at_most_half():
-    for k in range(1, 3000):
+def test_buckets_hold_what_they_pad_and_waste_little():
+    for k in range(1, 5000):
         K = width_bucket(k)
         assert k <= K
         assert K % 8 == 0
         assert width_bucket(K) == K
-        assert k < 40 or 1.55 * k >= K
+        # Up to 1000 compiling takes longer than what is wasted.
+        assert k <= 40 or (2.61 if k <= 1000 else 1.55) * k >= K
     assert [width_bucket(k) for k in (100, 200, 1000, 10_000)] == [104, 200, 1000, 10_000]
-    assert [rows_bucket(m) for m in range(1, 14)] == [1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16]
+    assert [rows_bucket(m) for m in range(1, 14)] == [2, 2, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 16]
 
 
 def test_the_step_is_a_fraction_of_the_same_bound(key):

@@ -1,0 +1,126 @@
+"""What does a sweep cost beside its numbers, and how does it grow with threads and trials?
+
+    overhead   40 shapes (n = 5, m = 1 … 5, eight widths from 10 to 1000), 50 trials each, up to
+               100 000 steps of gradient descent to a loss of 1e-14: seconds from a cold start, with
+               compilation, store and progress, against the same trials compiled and kept nowhere
+    threads    the same cells compiled, on one thread and on one a core
+    memory     10^6 trials of the smallest problem (n = 2, m = 1, k = 8, 20 steps), in a process of
+               its own: the most that it held, and what it held before the first trial
+
+Prints medians; `--quick` takes eight shapes, fewer steps and 50 000 trials.
+
+    python -m benchmarks.sweep_engine
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+from benchmarks._report import write  # noqa: E402
+from jaxdip.sweeps import every_core, sweep  # noqa: E402
+from jaxdip.trials import TwoLayerTrial  # noqa: E402
+
+_WIDTHS = [10, 20, 50, 100, 200, 300, 500, 1000]
+
+
+def run(grid: dict[str, Any], trials: int, **options: Any) -> float:
+    """Seconds of a sweep."""
+    before = time.perf_counter()
+    found = sweep(TwoLayerTrial(), grid, trials=trials, key=jax.random.key(0), **options)
+    assert found.complete
+    return time.perf_counter() - before
+
+
+def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float]:
+    """Seconds cold and of the numbers alone, and what is between them as a share of these."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = []
+        cold = run(grid, trials, store=Path(folder) / "cold", progress=told.append)
+        stored = [
+            run(grid, trials, store=Path(folder) / str(i), progress=told.append)
+            for i in range(repeats)
+        ]
+    alone = [run(grid, trials) for _ in range(repeats)]
+    numbers = statistics.median(alone)
+    return {
+        "cold": cold,
+        "compiled": statistics.median(stored),
+        "numbers": numbers,
+        "share": cold / numbers - 1,
+        "share_of_store": statistics.median(stored) / numbers - 1,
+    }
+
+
+def threads(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float]:
+    """Seconds on one thread and on one a core, in turn, and the ratio."""
+    device = jax.local_devices()
+    meshes = {"one": device[:1], "all": every_core(device)}
+    seconds: dict[str, list[float]] = {name: [] for name in meshes}
+    for _ in range(repeats):
+        for name, mesh in meshes.items():
+            seconds[name].append(run(grid, trials, mesh=mesh))
+    one, all_cores = (statistics.median(seconds[name]) for name in meshes)
+    return {"one": one, "all": all_cores, "cores": len(meshes["all"]), "ratio": one / all_cores}
+
+
+def memory(trials: int) -> dict[str, float]:
+    """MiB that a process held at most, before and after so many trials; its seconds."""
+    code = "from benchmarks.sweep_engine import many; many(int(__import__('sys').argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(trials)], check=True, capture_output=True, text=True
+    )
+    before, after, seconds = map(float, done.stdout.split())
+    return {"trials": trials, "before_mib": before, "peak_mib": after, "seconds": seconds}
+
+
+def many(trials: int) -> None:
+    """The small trials, in this process; prints what `memory` reads."""
+    grid = {"n": 2, "m": 1, "k": 8, "step": [0.5, 1.0], "steps": 20}
+    run(grid, 10, block=10)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = run(grid, trials // 2, block=5000, store=folder)
+    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, seconds)
+
+
+def main():
+    """Runs the three and prints their lines."""
+    parser = argparse.ArgumentParser(description="What a sweep costs beside its numbers.")
+    parser.add_argument("--quick", action="store_true", help="fewer shapes, steps and trials")
+    quick = parser.parse_args().quick
+    shapes = {"m": [1, 2, 3, 4, 5], "k": _WIDTHS}
+    grid = {"n": 5, **shapes, "steps": 100_000}
+    if quick:
+        grid |= {"m": [1, 3], "k": _WIDTHS[::2], "steps": 5000}
+    result: dict[str, Any] = {"benchmark": "sweep_engine", "grid": grid}
+    result["overhead"] = found = overhead(grid, 50, 1 if quick else 2)
+    print(
+        f"overhead: cold {found['cold']:.1f} s, compiled {found['compiled']:.1f} s, numbers alone "
+        f"{found['numbers']:.1f} s: {found['share']:.1%} more, of it store and progress "
+        f"{found['share_of_store']:.1%}"
+    )
+    result["threads"] = found = threads(grid, 50, 1 if quick else 3)
+    print(
+        f"threads: one {found['one']:.1f} s, {found['cores']} {found['all']:.1f} s: "
+        f"{found['ratio']:.2f} times as fast"
+    )
+    result["memory"] = found = memory(50_000 if quick else 10**6)
+    print(
+        f"memory: {found['trials']} trials in {found['seconds']:.0f} s, at most "
+        f"{found['peak_mib']:.0f} MiB, {found['before_mib']:.0f} before the first"
+    )
+    print(write("sweep_engine", result))
+
+
+if __name__ == "__main__":
+    main()
