@@ -10,6 +10,7 @@ from jaxdip import generators as generators
 from jaxdip import losses as losses
 from jaxdip import noise as noise
 from jaxdip import operators as operators
+from jaxdip import stopping as stopping
 from jaxdip import theory as theory
 from jaxdip._certify import certify as certify
 from jaxdip._evidence import Quantity as Quantity
@@ -20,6 +21,7 @@ from jaxdip.analysis import Spectrum as Spectrum
 from jaxdip.analysis import spectrum as spectrum
 from jaxdip.dynamics import IGAHD as IGAHD
 from jaxdip.dynamics import ISEHD as ISEHD
+from jaxdip.dynamics import LBFGS as LBFGS
 from jaxdip.dynamics import AbstractMotionObservable as AbstractMotionObservable
 from jaxdip.dynamics import Balancedness as Balancedness
 from jaxdip.dynamics import BalancednessDrift as BalancednessDrift
@@ -36,6 +38,7 @@ from jaxdip.dynamics import IGAHDBacktracking as IGAHDBacktracking
 from jaxdip.dynamics import IGAHDForward as IGAHDForward
 from jaxdip.dynamics import IGAHDStronglyConvex as IGAHDStronglyConvex
 from jaxdip.dynamics import IGAHDVanishing as IGAHDVanishing
+from jaxdip.dynamics import LevenbergMarquardt as LevenbergMarquardt
 from jaxdip.dynamics import Linearised as Linearised
 from jaxdip.dynamics import ModifiedGradientFlow as ModifiedGradientFlow
 from jaxdip.dynamics import ModifiedISEHD as ModifiedISEHD
@@ -67,8 +70,11 @@ from jaxdip.dynamics import steps as steps
 from jaxdip.dynamics import weak_gap as weak_gap
 from jaxdip.dynamics import with_path_length as with_path_length
 from jaxdip.generators import MLP as MLP
+from jaxdip.generators import ConvDecoder as ConvDecoder
+from jaxdip.generators import ConvTwoLayer as ConvTwoLayer
 from jaxdip.generators import DeepDecoder as DeepDecoder
 from jaxdip.generators import Linear as Linear
+from jaxdip.generators import SkipNet as SkipNet
 from jaxdip.generators import TwoLayer as TwoLayer
 from jaxdip.generators import on_sphere as on_sphere
 from jaxdip.problem import Lift as Lift
@@ -83,6 +89,9 @@ from jaxdip.problem import lipschitz_local as lipschitz_local
 from jaxdip.problem import measure as measure
 from jaxdip.problem import observables as observables
 from jaxdip.problem import reduce as reduce
+from jaxdip.reconstruction import Reconstruction as Reconstruction
+from jaxdip.reconstruction import TotalVariation as TotalVariation
+from jaxdip.reconstruction import reconstruct as reconstruct
 
 __version__ = "0.1.0"
 

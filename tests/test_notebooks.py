@@ -26,7 +26,8 @@ def test_there_are_notebooks():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Jupyter's own, in its own process
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_draws_what_it_shows(path):
+def test_a_notebook_runs_and_draws_what_it_shows(path, monkeypatch):
+    monkeypatch.setenv("JAXDIP_SMOKE", "1")  # smaller sizes
     shown = read(path)
     fresh = read(path)
     for cell in fresh.cells:

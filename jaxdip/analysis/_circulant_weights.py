@@ -12,10 +12,10 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def circulant_weights(
-    kernel: Float[Array, " n"],
+    kernel: Float[Array, "..."],
     *,
     formula: Literal["autocorrelation", "convolution"] = "autocorrelation",
-) -> Float[Array, " n"]:
+) -> Float[Array, "..."]:
     """Singular values of the expected Jacobian of ReLU(U C) v, for the circulant U of a kernel u.
 
         s = ‖u‖ |F g(r/‖u‖²)|^½,   g(t) = ½ (1 − arccos(t)/π) t,
@@ -24,35 +24,37 @@ def circulant_weights(
     autocorrelation. s_i belongs to the i-th vector of `trigonometric_basis`; they are the square
     roots of the eigenvalues of `expected_relu_kernel(circulant(u))`. The paper prints the circular
     convolution u ⊛ u for r, which is the same for kernels that are symmetric up to a shift and
-    differs for others: `formula="convolution"` computes it as printed. The decay of s for
+    differs for others: `formula="convolution"` computes it as printed. For kernels of two or three
+    axes, F and r are those of as many axes, which the paper leaves out; s at a frequency f then
+    belongs to cos(2π⟨f, x⟩) and sin(2π⟨f, x⟩). The decay of s for
     triangular kernels is algebraic (a straight line in a log-log plot), although the paper calls it
     geometric.
 
     Args:
-        kernel: u, shape (n,), not zero.
+        kernel: u, shape (n,) or that of a grid of more axes, not zero.
         formula: which r.
 
     Returns:
-        s, shape (n,), in the order of the Fourier index (not sorted).
+        s, of the kernel's shape, in the order of the Fourier index (not sorted).
 
     Raises:
-        ValueError: for a kernel that is no vector, or an unknown formula.
+        ValueError: for a kernel that is one number, or an unknown formula.
 
     Reference: R. Heckel & M. Soltanolkotabi, arXiv 2005.03991, (11).
     """
     kernel = jnp.asarray(kernel)
-    if kernel.ndim != 1:
-        raise ValueError(f"a kernel is a vector of n entries, got shape {kernel.shape}")
+    if kernel.ndim == 0:
+        raise ValueError("a kernel is a vector of n entries or a grid of them, got one number")
     if formula not in ("autocorrelation", "convolution"):
         raise ValueError(f"formula is 'autocorrelation' or 'convolution', got {formula!r}")
-    transformed = jnp.fft.fft(kernel)
+    transformed = jnp.fft.fftn(kernel)
     if formula == "autocorrelation":
         square = transformed.real**2 + transformed.imag**2
-        cosines = (jnp.fft.ifft(square).real / jnp.sum(kernel**2)).at[0].set(1)
+        cosines = (jnp.fft.ifftn(square).real / jnp.sum(kernel**2)).at[(0,) * kernel.ndim].set(1)
     else:
-        cosines = jnp.fft.ifft(transformed**2).real / jnp.sum(kernel**2)
-    values = jnp.abs(jnp.fft.fft(_relu_dual(cosines)))
-    return jnp.linalg.norm(kernel) * jnp.sqrt(values)
+        cosines = jnp.fft.ifftn(transformed**2).real / jnp.sum(kernel**2)
+    values = jnp.abs(jnp.fft.fftn(_relu_dual(cosines)))
+    return jnp.linalg.norm(kernel.ravel()) * jnp.sqrt(values)
 
 
 def circulant(kernel: Float[Array, " n"]) -> Float[Array, "n n"]:

@@ -12,7 +12,7 @@ import xarray as xr
 
 import jaxdip as jd
 from jaxdip._types import Array
-from jaxdip.cli._forward import Forward, require
+from jaxdip.cli._forward import Forward, linear, require
 from jaxdip.cli._images import load_image, prepare
 from jaxdip.cli._network import Damping, Network, dynamics_names
 from jaxdip.cli._outputs import (
@@ -144,7 +144,7 @@ class Compare:
     def _forward(self, key) -> tuple[jd.operators.AbstractLinearOperator, Array]:
         if self.image:
             pixels = self.peak * prepare(load_image(self.image), self.size, self.gray)
-            return self.forward.build(pixels.shape, jd.key_for(key, "operator")), pixels
+            return linear(self.forward, pixels.shape, jd.key_for(key, "operator")), pixels
         operator = jd.operators.Gaussian(m=self.m, n=self.n, key=jd.key_for(key, "operator"))
         return operator, jax.random.normal(jd.key_for(key, "signal"), (self.n,))
 

@@ -11,36 +11,63 @@ import tyro
 
 import jaxdip as jd
 from jaxdip._types import Array
+from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._certificates import certificates
-from jaxdip.cli._forward import Forward, require
+from jaxdip.cli._fit import Fit
+from jaxdip.cli._fit_report import FitRecovery, failures, fit_text, write_fit
+from jaxdip.cli._fit_run import FitProblem, Recipe, memory_line, run_fit
+from jaxdip.cli._forward import IMAGES, Forward, linear, require
 from jaxdip.cli._images import load_image, prepare
 from jaxdip.cli._network import DYNAMICS, Damping, Network, dynamics_names
 from jaxdip.cli._outputs import check_folder, make_folder
 from jaxdip.cli._parse import flat_fields
 from jaxdip.cli._recovery import Recovery, report_text, write_measurement, write_recovery
 from jaxdip.cli._runs import Plan, run_dynamics
-from jaxdip.cli._runtime import INTERRUPTED, Machine, UsageError, catch_interrupt, device_name
+from jaxdip.cli._runtime import (
+    INTERRUPTED,
+    Machine,
+    UsageError,
+    catch_interrupt,
+    device_name,
+    version_line,
+)
 from jaxdip.imaging import Image, image_names
+
+#: Options of one of the two ways only.
+_OF_DYNAMICS = frozenset({"--dynamics", "--step-size", "--alpha", "--beta", "--certify", "--peak"})
+_OF_FIT = frozenset(
+    {
+        *("--rate", "--stop", "--act", "--patience", "--seeds", "--average", "--jitter", "--clip"),
+        *("--tv", "--weight-decay", "--tile", "--overlap", "--vectors", "--resume", "--layers"),
+        *("--channels", "--start"),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recover:
     """Recover an image by fitting an untrained network to its measurement.
 
-    Writes recovered.* (the first dynamics, at the discrepancy principle's stop or else the last
-    iterate; the input's format and depth), recovered-DYNAMICS.*, report.png, report.pdf,
-    result.zarr and summary.json.
+    Two ways. By default the two-layer network follows --dynamics, flows and descents on one clock,
+    for their comparison. With --optimizer, or another --generator, one run is watched by stopping
+    rules side by side.
+
+    Writes recovered.* (at the stop, or else the last iterate; the input's format and depth), the
+    other images of the run, report.png and .pdf, result.zarr and summary.json; with --optimizer
+    also curves.png and .pdf, and a checkpoint for --resume.
     """
 
     image: tyro.conf.Positional[str] = ""
     """A file (PNG, JPEG, TIFF, NPY), or camera, astronaut, coins, mri, phantom, …"""
     forward: Forward = dataclasses.field(default_factory=Forward)
     network: Network = dataclasses.field(default_factory=Network)
+    architecture: Architecture = dataclasses.field(default_factory=Architecture)
+    fit: Fit = dataclasses.field(default_factory=Fit)
     dynamics: str = "gd,igahd"
     """Which dynamics, separated by commas: gf, gd, isehd, igahd."""
     steps: int = 1200
-    """Number N of steps of gradient descent. All dynamics share one clock and run to its time
-    T = N γ: IGAHD takes T/√s steps of √s, usually far fewer."""
+    """Number N of steps of the optimiser, or of gradient descent. All dynamics share one clock and
+    run to its time T = N γ: IGAHD takes T/√s steps of √s, usually far fewer."""
     step_size: float | None = None
     """γ of gd and s of igahd; by default 1/L with L estimated on the problem."""
     damping: Damping = dataclasses.field(default_factory=Damping)
@@ -57,7 +84,8 @@ class Recover:
     """Also apply the convergence theorems to the start, and watch how much of their ball the run
     uses. Costs a spectrum of the network's Jacobian: seconds at 32 pixels, a minute at 64."""
     peak: float = 255.0
-    """Working units: the value of white. The start, of order 1, is then nearly black."""
+    """Working units of --dynamics: the value of white. The start, of order 1, is then nearly
+    black. With --optimizer white is 1."""
     observed: bool = False
     """IMAGE is the measurement itself (blur, identity): nothing is simulated, no truth is known."""
     out: Path = Path("recovered")
@@ -72,6 +100,9 @@ class Recover:
             raise UsageError("no IMAGE given: a file, or one of " + ", ".join(image_names()))
         self.forward.check()
         self.network.check()
+        self.architecture.check()
+        self.fit.check()
+        self._check_way(given)
         self.damping.check()
         names = dynamics_names(self.dynamics, DYNAMICS)
         require(self.steps >= 1, "--steps", self.steps, "at least 1")
@@ -83,16 +114,33 @@ class Recover:
                 self.damping.check_step(self.step_size)
         require(0 < self.tau < np.inf, "--tau", self.tau, "> 0 and finite")
         require(0 < self.peak < np.inf, "--peak", self.peak, "> 0 and finite")
-        if self.observed and self.forward.operator not in ("blur", "identity"):
+        if self.observed and self.forward.operator not in IMAGES:
             raise UsageError(
                 f"--observed with --operator {self.forward.operator}: a measurement that is itself "
-                "an image needs --operator blur or identity"
+                f"an image needs --operator {', '.join(IMAGES)}"
+            )
+
+    @property
+    def _fits(self) -> bool:
+        """Whether an optimiser recovers, instead of dynamics that are compared."""
+        return self.fit.optimizer is not None or self.architecture.generator != "two-layer"
+
+    def _check_way(self, given: Set[str]) -> None:
+        """Refuse options of the way that was not taken."""
+        taken, other = ("--optimizer", _OF_DYNAMICS) if self._fits else ("--dynamics", _OF_FIT)
+        wrong = sorted(given & other)
+        if wrong:
+            raise UsageError(
+                f"{wrong[0]} says nothing with {taken}; leave it out, or "
+                + ("leave --optimizer and --generator out" if self._fits else "add --optimizer")
             )
 
     def run(self) -> int:
         """Recover, write and print; the exit status."""
         image = load_image(self.image)
         check_folder(self.out)
+        if self._fits:
+            return self._run_fit(image)
         with catch_interrupt() as interrupt:
             problem, generator, truth = self._measure(image)
             plan = None if interrupt.asked else self._plan(problem, generator, truth)
@@ -120,11 +168,70 @@ class Recover:
         print(report_text(recovery, self.out))
         return INTERRUPTED if recovery.interrupted else self._failures(recovery)
 
+    def _run_fit(self, image: Image) -> int:
+        """Recover by an optimiser."""
+        recipe = Recipe(
+            self.fit, self.architecture, self.network, self.steps, self.records, self.tau,
+            self.machine.seed,
+        )  # fmt: skip
+        with catch_interrupt() as interrupt:
+            problem = self._observe(image)
+            print(memory_line(problem, recipe))
+            make_folder(self.out)
+            run = run_fit(problem, recipe, self.out, interrupt)
+            recovery = FitRecovery(
+                image=image,
+                problem=problem,
+                recipe=recipe,
+                run=run,
+                caption=self._fit_caption(recipe, problem),
+                config=flat_fields(self),
+            )
+            write_fit(recovery, self.out)
+        print(fit_text(recovery, self.out))
+        if run.interrupted:
+            return INTERRUPTED
+        failed = failures(recovery)
+        if failed == self.fit.seeds:
+            raise RuntimeError("every run diverged; take a smaller --rate, or check the data")
+        return 0
+
+    def _observe(self, image: Image) -> FitProblem:
+        """The data, in units of white."""
+        key = jax.random.key(self.machine.seed)
+        pixels = prepare(image, self.size, self.gray)
+        operator = self.forward.build(pixels.shape, jd.key_for(key, "operator"))
+        noise = self.forward.noise
+        if self.observed:
+            return FitProblem(operator, pixels, None, noise)
+        y = jd.measure(operator, pixels, noise=noise, key=jd.key_for(key, "noise")).y
+        return FitProblem(operator, y, pixels, noise)
+
+    def _fit_caption(self, recipe: Recipe, problem: FitProblem) -> str:
+        fit = self.fit
+        extras = [
+            f"{name} {value:g}"
+            for name, value in (
+                ("TV", fit.tv), ("weight decay", fit.weight_decay), ("jitter", fit.jitter),
+                ("gradient clipped at", fit.clip or 0.0),
+            )
+            if value
+        ]  # fmt: skip
+        tiles = f" Tiles of {fit.tile} pixels, {fit.overlap} shared." if fit.tile else ""
+        seeds = f"Seed {self.machine.seed}" + (f", {fit.seeds} starts" if fit.seeds > 1 else "")
+        given = "Measurement given; its noise taken as" if self.observed else "Noise: Gaussian,"
+        return (
+            f"Operator: {self.forward.describe(problem.operator.in_structure.shape)}. {given} std "
+            f"{problem.noise:g} of white. {self.architecture.describe(self.network)}; "
+            f"{', '.join([recipe.optimizer, *extras])}, at most {self.steps} steps.{tiles} "
+            f"{seeds}, {self.machine.precision}, {device_name()}. {version_line()}."
+        )
+
     def _measure(self, image: Image) -> tuple[jd.Problem, jd.TwoLayer, Array | None]:
         """The problem, the network at its start, and the true image where it is known."""
         key = jax.random.key(self.machine.seed)
         pixels = self.peak * prepare(image, self.size, self.gray)
-        operator = self.forward.build(pixels.shape, jd.key_for(key, "operator"))
+        operator = linear(self.forward, pixels.shape, jd.key_for(key, "operator"))
         generator, u = self.network.build(pixels.shape, key)
         y, truth = pixels, None
         if not self.observed:

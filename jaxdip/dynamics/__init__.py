@@ -8,6 +8,8 @@ from jaxdip.dynamics._balancedness import BalanceMatrix as BalanceMatrix
 from jaxdip.dynamics._balancedness import BalanceMatrixDrift as BalanceMatrixDrift
 from jaxdip.dynamics._balancedness import OrthogonalDrift as OrthogonalDrift
 from jaxdip.dynamics._checkpoint import Checkpoint as Checkpoint
+from jaxdip.dynamics._checkpoint import check_resumable as check_resumable
+from jaxdip.dynamics._checkpoint import load_checkpoint as load_checkpoint
 from jaxdip.dynamics._compare import compare as compare
 from jaxdip.dynamics._comparison import Comparison as Comparison
 from jaxdip.dynamics._dense import Dense as Dense
@@ -27,6 +29,8 @@ from jaxdip.dynamics._integrate import integrate as integrate
 from jaxdip.dynamics._integrate_stochastic import integrate_stochastic as integrate_stochastic
 from jaxdip.dynamics._isehd import ISEHD as ISEHD
 from jaxdip.dynamics._iterate import iterate as iterate
+from jaxdip.dynamics._lbfgs import LBFGS as LBFGS
+from jaxdip.dynamics._levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from jaxdip.dynamics._linearised import Linearised as Linearised
 from jaxdip.dynamics._linearised import linearised as linearised
 from jaxdip.dynamics._lipschitz_along import lipschitz_along as lipschitz_along

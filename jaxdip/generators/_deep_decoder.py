@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import equinox as eqx
 import jax
@@ -13,13 +13,9 @@ from jaxdip._types import Array, Float, Key, Tree
 from jaxdip.generators._activations import AbstractActivation
 from jaxdip.generators._activations import activation as _activation
 from jaxdip.generators._base import AbstractGenerator
+from jaxdip.generators._channels import mixed, normalised, signal
+from jaxdip.generators._resize import Upsampling, resized
 from jaxdip.generators._sizes import whole
-
-#: Of the variance in the channel normalisation, as PyTorch's.
-_EPS = 1e-5
-
-#: How a layer enlarges the grid.
-Upsampling = Literal["linear", "nearest"]
 
 
 def decoder_sizes(start: Sequence[int], end: Sequence[int], layers: int) -> tuple:
@@ -195,28 +191,19 @@ class DeepDecoder(AbstractGenerator):
                 f"this decoder takes a latent of shape {(k, *self.start)}, got {u.shape}; draw it "
                 "by latent(key)"
             )
-        B = u.astype(self.v.dtype)
+        # Channels last inside: lookups, sums over pixels and products all run along them.
+        B = jnp.moveaxis(u.astype(self.v.dtype), 0, -1)
         for i in range(len(self.mixes)):
             B = self._layer(i, B)
-        x = jnp.moveaxis(_mix(self.v, B), 0, -1)
-        if self.complex:
-            half = x.shape[-1] // 2
-            x = jax.lax.complex(x[..., :half], x[..., half:])
-        x = x.reshape(self.out_shape)
+        x = signal(mixed(B, self.v), self.out_shape, complex=self.complex)
         return jax.nn.sigmoid(x) if self.sigmoid else x
 
-    def _layer(self, i: int, B: Array) -> Array:
-        B = _mix(self.mixes[i], B)
-        if B.shape[1:] != self.grids[i]:
-            B = jax.image.resize(B, (B.shape[0], *self.grids[i]), self.upsampling, antialias=False)
-        B = self.activation(B)
+    def _layer(self, i: int, B: Float[Array, "... k"]) -> Float[Array, "... k"]:
+        # The mix commutes with the upsampling and is cheaper before it.
+        B = self.activation(resized(mixed(B, self.mixes[i]), self.grids[i], self.upsampling))
         if i == len(self.mixes) - 1 and not self.normalize_last:
             return B
-        B = _normalised(B)
-        if not self.scales:
-            return B
-        wide = (-1,) + (1,) * len(self.start)
-        return B * self.scales[i].reshape(wide) + self.shifts[i].reshape(wide)
+        return normalised(B, *((self.scales[i], self.shifts[i]) if self.scales else ()))
 
     def latent(self, key: Key, scale: float = 0.1) -> Float[Array, "k ..."]:
         """A latent as the released code draws it: uniform on [0, scale[, fixed for all time.
@@ -236,14 +223,3 @@ class DeepDecoder(AbstractGenerator):
             lambda g: (g.mixes, g.scales, g.shifts), marks, jax.tree.map(lambda _: True, parts)
         )
         return eqx.tree_at(lambda g: g.v, marks, self.train_output)
-
-
-def _mix(C: Float[Array, "o k"], B: Float[Array, "k ..."]) -> Array:
-    return jnp.tensordot(C, B, 1, precision=jax.lax.Precision.HIGHEST)
-
-
-def _normalised(B: Float[Array, "k ..."]) -> Array:
-    """Each channel with mean 0 and (biased) variance 1 over the pixels."""
-    axes = tuple(range(1, B.ndim))
-    centred = B - jnp.mean(B, axes, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axes, keepdims=True) + _EPS)

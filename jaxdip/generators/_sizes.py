@@ -42,3 +42,16 @@ def signal_shape(
             "rows"
         )
     return shape
+
+
+def odd(name: str, size: SupportsIndex) -> int:
+    """An odd size as a Python integer, such as the side of a window with a pixel in its middle.
+
+    Raises:
+        TypeError: if it is not a whole number.
+        ValueError: if it is below 1 or even.
+    """
+    count = whole(name, size)
+    if count % 2 == 0:
+        raise ValueError(f"{name} is odd, got {count}; try {count + 1}")
+    return count

@@ -1,11 +1,14 @@
-"""How near an image is to its reference, entry by entry."""
+"""How near an image is to its reference, entry by entry.
+
+Complex images are compared as they are, phase included; give magnitudes to compare those.
+"""
 
 import jax.numpy as jnp
 
-from jaxdip._types import Array, Float, RealScalar
+from jaxdip._types import Array, Float, Inexact, RealScalar
 
 
-def nmse(x: Float[Array, "..."], reference: Float[Array, "..."]) -> Float[Array, ""]:
+def nmse(x: Inexact[Array, "..."], reference: Inexact[Array, "..."]) -> Float[Array, ""]:
     """Normalised squared error ‖x − r‖² / ‖r‖², dimensionless.
 
     Args:
@@ -19,10 +22,10 @@ def nmse(x: Float[Array, "..."], reference: Float[Array, "..."]) -> Float[Array,
         ValueError: if the shapes differ.
     """
     check_same_shape(x, reference)
-    return jnp.sum(jnp.square(x - reference)) / jnp.sum(jnp.square(reference))
+    return jnp.sum(_square(x - reference)) / jnp.sum(_square(reference))
 
 
-def snr(x: Float[Array, "..."], reference: Float[Array, "..."]) -> Float[Array, ""]:
+def snr(x: Inexact[Array, "..."], reference: Inexact[Array, "..."]) -> Float[Array, ""]:
     """Signal-to-noise ratio 20 log₁₀(‖r‖ / ‖x − r‖) in decibels, infinite for equality.
 
     Args:
@@ -39,9 +42,9 @@ def snr(x: Float[Array, "..."], reference: Float[Array, "..."]) -> Float[Array, 
 
 
 def psnr(
-    x: Float[Array, "..."], reference: Float[Array, "..."], data_range: RealScalar
+    x: Inexact[Array, "..."], reference: Inexact[Array, "..."], data_range: RealScalar
 ) -> Float[Array, ""]:
-    """Peak signal-to-noise ratio 10 log₁₀(R² / mean (x − r)²) in decibels.
+    """Peak signal-to-noise ratio 10 log₁₀(R² / mean |x − r|²) in decibels.
 
     Equal to `skimage.metrics.peak_signal_noise_ratio`; colour images average over all channels.
 
@@ -57,8 +60,13 @@ def psnr(
         ValueError: if the shapes differ.
     """
     check_same_shape(x, reference)
-    mean = jnp.mean(jnp.square(x - reference))
+    mean = jnp.mean(_square(x - reference))
     return 10.0 * jnp.log10(jnp.square(jnp.asarray(data_range, mean.dtype)) / mean)
+
+
+def _square(x: Array) -> Array:
+    """|x|², without the square root that would spoil the gradient at 0."""
+    return jnp.square(x.real) + jnp.square(x.imag) if jnp.iscomplexobj(x) else jnp.square(x)
 
 
 def check_same_shape(x: Array, reference: Array) -> None:

@@ -16,4 +16,8 @@ from jaxdip.plot._report import RecoveryRun as RecoveryRun
 from jaxdip.plot._report import recovery_report as recovery_report
 from jaxdip.plot._save import read_config as read_config
 from jaxdip.plot._save import save as save
+from jaxdip.plot._stopping import stopping_plot as stopping_plot
+from jaxdip.plot._strip import StripImage as StripImage
+from jaxdip.plot._strip import image_grid as image_grid
+from jaxdip.plot._strip import image_strip as image_strip
 from jaxdip.plot._style import dynamics_style as dynamics_style

@@ -87,7 +87,7 @@ def test_norm_lemmas_hold_on_draws():
 
 def test_wrong_calls():
     with pytest.raises(ValueError, match="vector of n entries"):
-        circulant_weights(jnp.ones((2, 2)))
+        circulant_weights(jnp.ones(()))
     with pytest.raises(ValueError, match="'autocorrelation' or 'convolution'"):
         circulant_weights(jnp.ones(3), formula="correlation")
     with pytest.raises(ValueError, match="U is a matrix"):

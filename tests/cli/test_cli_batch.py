@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from jaxdip.cli import _main, main
 
@@ -195,7 +196,6 @@ def test_gke(capsys, config):
     text = _print(capsys, "gke", config, *words, out="/data/$(X) ü")
     kinds = ["PersistentVolumeClaim", "ConfigMap", "Job"]
     assert re.findall(r'^kind: "(\w+)"$', text, re.MULTILINE) == kinds
-    yaml = pytest.importorskip("yaml")
     claim, table, job = yaml.safe_load_all(text)
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     assert table["data"] == {"sweep.toml": CONFIG}

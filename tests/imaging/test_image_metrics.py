@@ -1,5 +1,7 @@
 """Metrics equal scikit-image's, in and out of jit and vmap, in both precisions."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,14 @@ import skimage.metrics as sk
 import jaxdip.imaging as im
 
 SHAPES = [(16, 23), (31, 14, 3)]
+# Shape, number of pixel axes, peak: images, colours, volumes, coloured volumes, lines.
+IMAGES = [
+    ((16, 23), 2, 255.0),
+    ((31, 14, 3), 2, 1.0),
+    ((12, 13, 14), 3, 255.0),
+    ((11, 12, 11, 2), 3, 1.0),
+    ((60,), 1, 1.0),
+]
 
 
 def _pair(shape, dtype=np.float64, peak=1.0):
@@ -19,26 +29,47 @@ def _pair(shape, dtype=np.float64, peak=1.0):
     return (peak * x).astype(dtype), (peak * reference).astype(dtype)
 
 
-@pytest.mark.parametrize("peak", [1.0, 255.0])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("shape", "axes", "peak"), IMAGES, ids=str)
 @pytest.mark.parametrize("window", ["uniform", "gaussian"])
-def test_ssim_equals_scikit_image(shape, window, peak):
+def test_ssim_equals_scikit_image(shape, axes, window, peak):
     x, r = _pair(shape, peak=peak)
     options = {} if window == "uniform" else {"gaussian_weights": True, "sigma": 1.5}
     expected = sk.structural_similarity(
         x,
         r,
         data_range=peak,
-        channel_axis=2 if len(shape) == 3 else None,
+        channel_axis=axes if len(shape) > axes else None,
         use_sample_covariance=window == "uniform",
         **options,
     )
-    assert 0.2 < expected < 0.95
-    np.testing.assert_allclose(im.ssim(x, r, peak, window), expected, atol=1e-10)
+    assert 0.1 < expected < 0.95
+    np.testing.assert_allclose(im.ssim(x, r, peak, window, axes=axes), expected, atol=1e-10)
     x32, r32 = jnp.asarray(x, jnp.float32), jnp.asarray(r, jnp.float32)
-    single = im.ssim(x32, r32, peak, window)
+    single = im.ssim(x32, r32, peak, window, axes=axes)
     assert single.dtype == jnp.float32
     np.testing.assert_allclose(single, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_images(dtype):
+    """SSIM sees magnitudes; the others the distance in the complex plane."""
+    x, r = _pair((16, 23))
+    turn = np.exp(1j * np.arange(23))
+    x, r = (x * turn).astype(dtype), (r * turn).astype(dtype)
+    tolerance = 1e-5 if dtype == np.complex64 else 1e-10
+    similarity = im.ssim(x, r, 1.0)
+    assert jnp.isrealobj(similarity)
+    expected = sk.structural_similarity(abs(x), abs(r), data_range=1.0)
+    np.testing.assert_allclose(similarity, expected, rtol=tolerance)
+    pair = (np.stack([z.real, z.imag]) for z in (x, r))
+    x2, r2 = pair
+    ratio = (np.linalg.norm(x - r) / np.linalg.norm(r)) ** 2
+    np.testing.assert_allclose(im.nmse(x, r), ratio, rtol=tolerance)
+    np.testing.assert_allclose(im.snr(x, r), im.snr(x2, r2), rtol=tolerance)
+    # The mean is over pixels, of which real and imaginary parts are two.
+    lower = 10 * math.log10(2)
+    np.testing.assert_allclose(im.psnr(x, r, 1.0), im.psnr(x2, r2, 1.0) - lower, rtol=tolerance)
+    assert jnp.isfinite(jax.grad(lambda z: im.nmse(z, jnp.asarray(r)).real)(jnp.asarray(r))).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -95,3 +126,5 @@ def test_wrong_calls():
         im.ssim(x, x, 1.0, "box")
     with pytest.raises(ValueError, match="expected \\(H, W\\)"):
         im.ssim(np.ones(20), np.ones(20), 1.0)
+    with pytest.raises(ValueError, match="axes is 1, 2 or 3, got 4"):
+        im.ssim(x, x, 1.0, axes=4)

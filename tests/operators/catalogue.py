@@ -13,6 +13,8 @@ from jaxdip import operators as ops
 ASYMMETRIC = [[1.0, 2.0, -1.0], [0.5, 3.0, 0.0], [0.0, 0.25, 0.0], [1.5, -2.0, 0.75]]
 SYMMETRIC = [[0.5, 3.0, 0.5], [1.0, 6.0, 1.0], [0.5, 3.0, 0.5]]
 KEEP = [[True, False, True], [False, False, True]]
+# Of the frequencies, some with and some without their opposite, on odd and even extents.
+SPECTRUM = jnp.array([[1, 0, 1, 1, 0], [0, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 1]], bool)
 
 
 class Warp(eqx.Module):
@@ -73,6 +75,30 @@ LINEAR = {
     "sum complex": lambda r, c: gaussian(c) - ops.Dense(gaussian(r).values, in_dtype=c),
     "scaled complex": lambda r, c: (1 - 2j) * gaussian(c),
     "scaled real to complex": lambda r, c: 1j * gaussian(c, m=2, n=5, in_dtype=r),
+    "subsampled hadamard": lambda r, c: ops.SubsampledHadamard(
+        (2, 8), 5, jax.random.key(11), dtype=r
+    ),
+    "subsampled dct": lambda r, c: ops.SubsampledDCT(
+        (3, 5), 7, jax.random.key(12), normalized=True, dtype=r
+    ),
+    "subsampled fourier": lambda r, c: ops.SubsampledFourier(
+        (3, 4), 5, jax.random.key(13), dtype=r
+    ),
+    "subsampled fourier complex": lambda r, c: ops.SubsampledFourier(
+        15, 7, jax.random.key(14), normalized=True, dtype=c
+    ),
+    "chunked gaussian": lambda r, c: ops.ChunkedGaussian(
+        (2, 3), 5, jax.random.key(15), chunk=2, dtype=r
+    ),
+    "mri real": lambda r, c: ops.MRI(SPECTRUM, dtype=r),
+    "mri coils": lambda r, c: ops.MRI(
+        jnp.array([True, False, True]), sensitivities=ops.birdcage_maps(2, (4, 3)), dtype=c
+    ),
+    "super resolution": lambda r, c: ops.SuperResolution((4, 6, 2), 2, dtype=r),
+    "radon": lambda r, c: ops.Radon(5, [0.0, 30.0, 90.0, -50.0], detectors=6, dtype=r),
+    "non-uniform fourier": lambda r, c: ops.NonUniformFourier(
+        5, [[0.3], [-1.7], [2.0], [4.4]], tolerance=1e-2, dtype=c
+    ),
     "linearized": lambda r, c: warp(r).linearize(jnp.linspace(0, 1, 5, dtype=r)),
     "linearized phase retrieval": lambda r, c: ops.PhaseRetrieval(gaussian(c)).linearize(
         jnp.linspace(1, 2, 6).astype(c)
@@ -88,6 +114,9 @@ NONLINEAR = {
     "phase retrieval complex": lambda r, c: ops.PhaseRetrieval(gaussian(c)),
     "phase retrieval real to complex": lambda r, c: ops.PhaseRetrieval(
         gaussian(c, m=3, n=4, in_dtype=r)
+    ),
+    "coded diffraction complex": lambda r, c: ops.CodedDiffraction.random(
+        (2, 3), 2, jax.random.key(16), dtype=c
     ),
     "composition outer": lambda r, c: ops.Callable(jnp.sin, 4, r) @ gaussian(r),
     "composition inner": lambda r, c: gaussian(r, m=2, n=4) @ ops.PhaseRetrieval(gaussian(r)),

@@ -124,8 +124,7 @@ def test_the_displacement_s_energy_on_quadratics(beta):
     assert path[-1] > decay.reach / 30
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-@pytest.mark.parametrize("weight", [0.5, 1.7])
+@pytest.mark.parametrize(("seed", "weight"), [(3, 0.5), (4, 1.7)])
 def test_the_talk_s_pair_is_certified_in_the_velocity_only(seed, weight):
     problem, g = wide(seed, k=1_000_000, offset=0.02, loss=jd.losses.MSE(weight))
     L = jd.gradient_lipschitz(problem, g)

@@ -1,0 +1,225 @@
+"""How many seconds does one iteration of the 2-D deep decoder take, against PyTorch?
+
+Five layers of 256 channels from 16 × 16, sigmoid, one colour: forward, gradient of the mean squared
+error, one step of Adam, on the same weights in one run, at 64², 128², 256² and 512² in float32 and
+float64. PyTorch runs eagerly in its channels-last layout, the faster one, with its fused Adam; ours
+is one compiled program. Blocks of iterations alternate between the two, so that other work on the
+machine hits both; the table holds medians over blocks and the median of the ratios of neighbouring
+blocks. Each side has one thread unless `--threads` says otherwise: that is steadier on a shared
+machine. `--quick` takes 64² and 128² only.
+
+First the two are compared, and the benchmark fails if they differ by more than 1e-5 in float32 or
+1e-10 in float64: signals relative to their largest entry, gradients in the l2 norm. PyTorch then
+runs in its default layout, because its channel normalisation in float32 and channels-last is itself
+off by 1e-5 to 1e-4. The float32 gradient is held to it for softplus: with ReLU one pixel whose
+rounding falls on the other side of the kink can move it by more (that difference is printed).
+
+PyTorch is no dependency: `pip install torch` first; without it the benchmark says so and times ours
+alone.
+
+    python -m benchmarks.decoder
+"""
+
+import argparse
+import importlib
+import importlib.util
+import os
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+GIVEN = argparse.ArgumentParser(description="Seconds per iteration of the 2-D deep decoder.")
+GIVEN.add_argument("--quick", action="store_true", help="64 and 128 pixels only, fewer blocks")
+GIVEN.add_argument("--threads", type=int, default=1, help="CPU threads of each side")
+GIVEN.add_argument("--sizes", type=int, nargs="+", help="sides in pixels, instead of the default")
+GIVEN.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
+OPTIONS = GIVEN.parse_args() if __name__ == "__main__" else GIVEN.parse_args([])
+
+if __name__ == "__main__" and hasattr(os, "sched_setaffinity"):
+    # Before JAX starts: its pool of threads has the size of the set of cores that it finds.
+    CORES = sorted(os.sched_getaffinity(0))[: OPTIONS.threads]
+    os.sched_setaffinity(0, CORES)
+
+import jax  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+
+import equinox as eqx  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import optax  # noqa: E402
+
+import jaxdip as jd  # noqa: E402
+from benchmarks._report import interleaved, summary, write  # noqa: E402
+
+CHANNELS, LAYERS, START, STEP = 256, 5, 16, 0.005
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+
+def stated(side: int, dtype: str, activation: str = "relu") -> tuple[Any, jax.Array, jax.Array]:
+    """The network, its latent and an image."""
+    key = jax.random.key(0)
+    network = jd.DeepDecoder(
+        channels=CHANNELS,
+        start=(START, START),
+        grid=(side, side),
+        layers=LAYERS,
+        key=key,
+        activation=activation,
+        sigmoid=True,
+        dtype=dtype,
+    )
+    image = jax.random.uniform(jd.key_for(key, "signal"), (side, side), network.v.dtype)
+    return network, network.latent(jd.key_for(key, "latent")), image
+
+
+def ours(network: Any, u: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Callable[[], Any]]:
+    """Output and gradient, and a function that takes one step of Adam."""
+    theta, rest = eqx.partition(network, network.trainable())
+    optimiser = optax.adam(STEP)
+
+    def loss(theta):
+        x = eqx.combine(theta, rest)(u)
+        return jnp.mean((x - y) ** 2), x
+
+    def step(theta, state):
+        gradient = jax.grad(loss, has_aux=True)(theta)[0]
+        updates, state = optimiser.update(gradient, state)
+        return optax.apply_updates(theta, updates), state
+
+    (_, x), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(theta)
+    first = (np.asarray(x), [np.asarray(g) for g in jax.tree.leaves(gradient)])
+    # A copy, because the step gives its arguments' memory away.
+    theta = jax.tree.map(jnp.copy, theta)
+    held = [theta, optimiser.init(theta)]
+    compiled = jax.jit(step, donate_argnums=(0, 1))
+
+    def run():
+        held[:] = compiled(*held)
+        return held
+
+    return first, run
+
+
+def peers(torch: Any, network: Any, u: jax.Array, y: jax.Array, layout: str = "channels_last"):
+    """The same in PyTorch, weights in the order of our leaves."""
+    functional, phi = torch.nn.functional, network.activation.name
+
+    def tensor(x):
+        return torch.tensor(np.array(x))
+
+    def weight(x):
+        return tensor(x)[:, :, None, None].contiguous(memory_format=getattr(torch, layout))
+
+    mixes = [weight(C) for C in network.mixes]
+    scales = [tensor(s) for s in network.scales]
+    shifts = [tensor(s) for s in network.shifts]
+    v = weight(network.v)
+    theta = [*mixes, *scales, *shifts, v]
+    for leaf in theta:
+        leaf.requires_grad_()
+    optimiser = torch.optim.Adam(theta, lr=STEP, fused=True)
+    latent = tensor(u)[None].contiguous(memory_format=getattr(torch, layout))
+    image = tensor(y)
+
+    def forward():
+        B = latent
+        for C, scale, shift, grid in zip(mixes, scales, shifts, network.grids, strict=True):
+            B = functional.conv2d(B, C)
+            if tuple(B.shape[2:]) != grid:
+                B = functional.interpolate(B, size=grid, mode="bilinear", align_corners=False)
+            # In place: autograd keeps the output of a ReLU only.
+            B = functional.relu_(B) if phi == "relu" else functional.softplus(B)
+            B = functional.batch_norm(B, None, None, scale, shift, training=True, eps=1e-5)
+        return torch.sigmoid(functional.conv2d(B, v))[0, 0]
+
+    def run():
+        optimiser.zero_grad(set_to_none=True)
+        x = forward()
+        functional.mse_loss(x, image).backward()
+        optimiser.step()
+        return x
+
+    x = forward()
+    functional.mse_loss(x, image).backward()
+    gradient = [leaf.grad.numpy().copy().reshape(leaf.shape[:2]) for leaf in theta]
+    return (x.detach().numpy(), gradient), run
+
+
+def compared(torch: Any, side: int, dtype: str) -> dict[str, float]:
+    """How far our signal and gradient are from PyTorch's."""
+    found = {}
+    for phi in ("relu", "softplus"):
+        stage = stated(side, dtype, phi)
+        (x, gradient), _ = ours(*stage)
+        (their_x, their_gradient), _ = peers(torch, *stage, layout="contiguous_format")
+        found[f"forward_{phi}"] = float(np.max(np.abs(x - their_x)) / np.max(np.abs(their_x)))
+        own, true = (np.concatenate([g.ravel() for g in gs]) for gs in (gradient, their_gradient))
+        found[f"gradient_{phi}"] = float(np.linalg.norm(own - true) / np.linalg.norm(true))
+    asserted = dict(found)
+    if dtype == "float32":
+        del asserted["gradient_relu"]
+    if not max(asserted.values()) <= TOLERANCE[dtype]:
+        raise SystemExit(f"{side}, {dtype}: differs from PyTorch by more than allowed: {found}")
+    return found
+
+
+def block(run: Callable[[], Any], count: int) -> Callable[[], Any]:
+    """`count` iterations as one timed piece."""
+
+    def timed():
+        result = None
+        for _ in range(count):
+            result = run()
+        return result if not hasattr(result, "detach") else None
+
+    return timed
+
+
+def measured(torch: Any, side: int, dtype: str, blocks: int) -> dict[str, Any]:
+    """One row of the table."""
+    stage = stated(side, dtype)
+    runs, row = {"jaxdip": ours(*stage)[1]}, {"side": side, "dtype": dtype}
+    if torch is not None:
+        row["differences"] = compared(torch, side, dtype)
+        runs["torch"] = peers(torch, *stage)[1]
+    count = max(1, (128 // side) ** 2)
+    seconds = interleaved({name: block(run, count) for name, run in runs.items()}, blocks)
+    seconds = {name: [s / count for s in taken] for name, taken in seconds.items()}
+    row["seconds"] = {name: summary(taken) for name, taken in seconds.items()}
+    if torch is not None:
+        pairs = zip(seconds["torch"], seconds["jaxdip"], strict=True)
+        row["torch_over_jaxdip"] = statistics.median(theirs / own for theirs, own in pairs)
+    return row
+
+
+def main():
+    """Prints one line for each size and dtype."""
+    torch = None
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch is not installed (pip install torch): timing jaxdip alone, nothing compared")
+    else:
+        torch = importlib.import_module("torch")
+        torch.set_num_threads(OPTIONS.threads)
+    sides = OPTIONS.sizes or ([64, 128] if OPTIONS.quick else [64, 128, 256, 512])
+    rows = []
+    for side in sides:
+        for dtype in OPTIONS.dtypes:
+            row = measured(torch, side, dtype, 3 if OPTIONS.quick else 11 if side < 512 else 5)
+            rows.append(row)
+            line = ", ".join(
+                f"{name} {1e3 * taken['median']:.1f} ms" for name, taken in row["seconds"].items()
+            )
+            if torch is not None:
+                line += f", torch/jaxdip {row['torch_over_jaxdip']:.2f}; differences " + ", ".join(
+                    f"{name} {value:.0e}" for name, value in row["differences"].items()
+                )
+            print(f"{side:4d}² {dtype}: {line}", flush=True)
+    if not OPTIONS.quick and not OPTIONS.sizes:
+        about = {"channels": CHANNELS, "layers": LAYERS, "threads": OPTIONS.threads}
+        versions = {"torch": torch.__version__} if torch is not None else {}
+        print(write("decoder", {"benchmark": "decoder", **about, **versions, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Options of the networks that recover images by an optimiser."""
+
+import dataclasses
+import math
+from typing import Literal
+
+import jaxdip as jd
+from jaxdip._types import Array, Key
+from jaxdip.cli._forward import require
+from jaxdip.cli._network import Network
+from jaxdip.generators import AbstractGenerator
+
+Kind = Literal["two-layer", "mlp", "deep-decoder", "conv-decoder", "dip"]
+#: An image's side over the latent's, and the sides that the latent may have.
+_ENLARGED, _SMALLEST, _LARGEST = 16, 4, 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """The network that an optimiser trains, for pixels in [0, 1]."""
+
+    generator: Kind = "two-layer"
+    """two-layer and mlp are dense, deep-decoder upsamples and mixes channels, conv-decoder also
+    convolves, dip is the Deep Image Prior's encoder-decoder with skips."""
+    layers: int = 5
+    """mlp: hidden layers; decoders: layers that enlarge; dip: scales."""
+    channels: int = 64
+    """Channels of each layer of a convolutional network."""
+    start: int | None = None
+    """decoders: the shorter side of the latent; by default a 16th of the image's, 4 to 32."""
+
+    def check(self) -> None:
+        """Refuse numbers outside their ranges, naming the flag."""
+        require(self.layers >= 1, "--layers", self.layers, "at least 1")
+        require(self.channels >= 2, "--channels", self.channels, "at least 2")
+        if self.start is not None:
+            require(self.start >= 1, "--start", self.start, "at least 1")
+
+    def build(
+        self, shape: tuple[int, ...], network: Network, key: Key
+    ) -> tuple[AbstractGenerator, Array]:
+        """The network at its start, and its latent."""
+        if self.generator == "two-layer":
+            return network.build(shape, key)
+        init, latent = jd.key_for(key, "init"), jd.key_for(key, "latent")
+        if self.generator == "mlp":
+            widths = (network.latent, *[network.width] * self.layers)
+            # A factor of √n makes every output of order one, as the two-layer network's.
+            made = jd.MLP(widths=widths, out=shape, key=init, activation=network.activation)
+            return made, jd.on_sphere(network.latent, key=latent) * network.latent**0.5
+        grid = shape[:2]
+        colours = shape[2] if len(shape) == 3 else None
+        if self.generator == "dip":
+            scales = (self.channels,) * self._scales(grid)
+            net = jd.generators.SkipNet(
+                grid=grid, key=init, down=scales, colours=colours, sigmoid=True
+            )
+            return net, net.latent(latent)
+        kind = {
+            "deep-decoder": jd.DeepDecoder,
+            "conv-decoder": jd.generators.ConvDecoder,
+        }[self.generator]
+        decoder = kind(
+            channels=self.channels,
+            start=self._start(grid),
+            grid=grid,
+            layers=self.layers,
+            key=init,
+            colours=colours,
+            sigmoid=True,
+        )
+        return decoder, decoder.latent(latent)
+
+    def _start(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        shorter = min(grid)
+        start = self.start
+        if start is None:
+            start = min(max(_SMALLEST, round(shorter / _ENLARGED)), _LARGEST)
+        expected = f"at most the image's shorter side, {shorter} pixels"
+        require(start <= shorter, "--start", start, expected)
+        return tuple(max(1, round(start * side / shorter)) for side in grid)
+
+    def _scales(self, grid: tuple[int, ...]) -> int:
+        """Halvings that leave two pixels or more."""
+        most = max(1, int(math.log2(min(grid))) - 1)
+        require(
+            self.layers <= most, "--layers", self.layers, f"at most {most} for {min(grid)} pixels"
+        )
+        return self.layers
+
+    def describe(self, network: Network) -> str:
+        """The network in a few words."""
+        if self.generator == "two-layer":
+            return network.describe().split(";")[0]
+        if self.generator == "mlp":
+            return f"MLP, {network.activation}, {self.layers} hidden layers of {network.width}"
+        name = {"dip": "Deep Image Prior", "deep-decoder": "Deep decoder"}
+        unit = "scales" if self.generator == "dip" else "layers"
+        kind = name.get(self.generator, "ConvDecoder")
+        return f"{kind}, {self.layers} {unit} of {self.channels} channels"

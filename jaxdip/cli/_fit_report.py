@@ -1,0 +1,244 @@
+"""What a recovery by an optimiser leaves: images, curves, numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+import jaxdip as jd
+from jaxdip.cli._fit_run import FitProblem, FitRun, Recipe, seed_key, statistics
+from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
+from jaxdip.cli._result_name import result_name
+from jaxdip.imaging import Image, psnr, ssim, write_image
+from jaxdip.operators import AbstractLinearOperator
+from jaxdip.plot import StripImage, image_grid, image_strip, save, stopping_plot
+
+_SMALLEST_SSIM = 7  # pixels, the side of its window
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FitRecovery:
+    """Everything that is written; images are in units of white."""
+
+    image: Image
+    problem: FitProblem
+    recipe: Recipe
+    run: FitRun
+    caption: str
+    config: Mapping[str, object]
+
+
+def write_fit(recovery: FitRecovery, out: Path) -> None:
+    """Write images, figures, trace and summary; the summary last."""
+    for name, x in recovery.run.images.items():
+        _write_image(recovery, x, out, name)
+    for name, figure in _figures(recovery).items():
+        for ending in ("png", "pdf"):
+            save(figure, out / f"{name}.{ending}", plain(recovery.config))
+    record = provenance(recovery.config)
+    attributes = {**record, "caption": recovery.caption, "interrupted": recovery.run.interrupted}
+    write_zarr(out / "result.zarr", _dataset(recovery), attributes)
+    write_json(out / "summary.json", {**record, **_summary(recovery)})
+
+
+def fit_text(recovery: FitRecovery, out: Path) -> str:
+    """The table that the command prints."""
+    rows = [["image", "step", "PSNR", "SSIM", "fired at"]]
+    for name, x in recovery.run.images.items():
+        quality = _quality(recovery, x)
+        stop = recovery.run.result.stops.get(name)
+        if recovery.recipe.fit.tile:
+            stop = None
+        step = "-" if stop is None else str(int(stop.step[0]))
+        fired = "-" if stop is None or int(stop.fired_at[0]) < 0 else str(int(stop.fired_at[0]))
+        decibels = f"{quality['psnr']:.2f}" if "psnr" in quality else "-"
+        similar = f"{quality['ssim']:.3f}" if "ssim" in quality else "-"
+        rows.append([name, step, decibels, similar, fired])
+    lines = [table(rows), _reasons(recovery)]
+    seeds = _over_seeds(recovery)
+    if recovery.recipe.fit.seeds > 1:
+        spread = seeds.get("psnr")
+        if spread is not None and spread["mean"] is not None:
+            lines.append(
+                f"over {recovery.recipe.fit.seeds} seeds: PSNR {spread['mean']:.2f} ± "
+                f"{spread['std']:.2f} dB, {seeds['failures']} failed"
+            )
+    lines.append(f"{recovery.run.seconds:.1f} s; written to {out}/")
+    return "\n".join(lines)
+
+
+def failures(recovery: FitRecovery) -> int:
+    """How many seeds diverged."""
+    return int(_over_seeds(recovery)["failures"])
+
+
+def _reasons(recovery: FitRecovery) -> str:
+    reasons = recovery.run.result.reason
+    first = reasons if isinstance(reasons, str) else reasons[0]
+    return f"the last tile: {first}" if recovery.recipe.fit.tile else first
+
+
+def _over_seeds(recovery: FitRecovery) -> dict[str, Any]:
+    result = recovery.run.result
+    seeds = 1 if recovery.recipe.fit.tile else recovery.recipe.fit.seeds
+    codes = [result_name(jax.tree.map(lambda x, i=i: x[i], result.result)) for i in range(seeds)]
+    found: dict[str, Any] = {
+        "results": codes,
+        "steps": np.asarray(result.steps).tolist(),
+        "failures": sum(code == "diverged" for code in codes),
+    }
+    if recovery.problem.truth is not None and not recovery.recipe.fit.tile:
+        each = [_quality(recovery, np.asarray(x)) for x in result.x]
+        for name in each[0]:
+            found[name] = statistics(np.asarray([one.get(name, np.nan) for one in each]))
+    return found
+
+
+def _quality(recovery: FitRecovery, x: np.ndarray) -> dict[str, float]:
+    """Of the image as it is shown, clipped to [0, 1]."""
+    truth = recovery.problem.truth
+    if truth is None or not np.isfinite(x).all():
+        return {}
+    shown = jnp.clip(jnp.asarray(x, truth.dtype), 0, 1)
+    found = {"psnr": float(psnr(shown, truth, 1.0))}
+    if min(truth.shape[:2]) >= _SMALLEST_SSIM:
+        found["ssim"] = float(ssim(shown, truth, 1.0))
+    return found
+
+
+def _note(recovery: FitRecovery, x: np.ndarray, step: int | None = None) -> str:
+    quality = _quality(recovery, x)
+    words = [] if step is None else [f"step {step}"]
+    if "psnr" in quality:
+        words.append(f"{quality['psnr']:.2f} dB")
+    if "ssim" in quality:
+        words.append(f"SSIM {quality['ssim']:.3f}")
+    # Two lines at most fit under an image.
+    return "\n".join([", ".join(words[:1]), ", ".join(words[1:])]).strip()
+
+
+def _figures(recovery: FitRecovery) -> dict[str, Any]:
+    result, problem = recovery.run.result, recovery.problem
+    truth = None if problem.truth is None else np.asarray(problem.truth)
+    tiled = bool(recovery.recipe.fit.tile)
+    strip = [StripImage("observation", _observation(problem), compared=False)]
+    for name, x in recovery.run.images.items():
+        # What was returned is one of the others, unless no rule acted on a tile.
+        if name == "recovered" and not tiled and len(recovery.run.images) > 1:
+            continue
+        stop = None if tiled else result.stops.get(name)
+        step = None if stop is None else int(stop.step[0])
+        strip.append(StripImage(name, x, _note(recovery, x, step)))
+    figures = {"report": image_strip(strip, truth=truth, caption=recovery.caption)}
+    if tiled:
+        return figures
+    trace = {name: np.asarray(row) for name, row in result.trace.items()}
+    figures["curves"] = stopping_plot(
+        trace["step"],
+        trace["residual"],
+        psnr=trace.get("psnr"),
+        marks={name: np.asarray(stop.step) for name, stop in result.stops.items()},
+        noise_norm=problem.noise_norm or None,
+        caption=recovery.caption,
+    )
+    if recovery.recipe.fit.vectors:
+        figures["vectors"] = _vectors(recovery)
+    return figures
+
+
+def _observation(problem: FitProblem) -> np.ndarray:
+    """The data as an image: themselves if they are one, otherwise what A* makes of them."""
+    y, operator = problem.y, problem.operator
+    if y.ndim in (2, 3) and not jnp.iscomplexobj(y) and (y.ndim == 2 or y.shape[-1] in (1, 3)):
+        if y.shape[:1] != operator.in_structure.shape[:1]:
+            scale = 1.0 if float(jnp.max(y)) <= 1.5 else float(jnp.max(y))
+            return np.asarray(y) / scale
+        return np.asarray(y)
+    if isinstance(operator, AbstractLinearOperator):
+        seen = np.asarray(operator.adjoint(y))
+        return np.abs(seen) if np.iscomplexobj(seen) else seen
+    flat = np.abs(np.asarray(y)).reshape(-1, y.shape[-1])
+    return flat / (flat.max() or 1.0)
+
+
+def _vectors(recovery: FitRecovery):
+    """Leading left singular vectors of J_g at the end of the first seed, as images."""
+    result, problem = recovery.run.result, recovery.problem
+    shape = problem.operator.in_structure.shape
+    _, u = recovery.recipe.build(shape, seed_key(recovery.recipe.seed, 0))
+    generator = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, result.generator)
+    stated = jd.Problem(
+        u=u, operator=problem.operator, loss=recovery.recipe.network.build_loss(), y=problem.y
+    )
+    count = recovery.recipe.fit.vectors
+    found = jd.spectrum(
+        stated, generator, of="J", method="krylov", depth=2 * count + 10, vectors=True
+    )
+    left = np.asarray(found.left)[:, :count].T.reshape(-1, *shape)
+    titles = [f"σ = {float(value):.3g}" for value in np.asarray(found.values)[: len(left)]]
+    return image_grid(left, titles, label="left singular vectors of J", caption=recovery.caption)
+
+
+def _dataset(recovery: FitRecovery) -> xr.Dataset:
+    result, problem = recovery.run.result, recovery.problem
+    pixel = ("row", "column", "colour")
+    data: dict[str, Any] = {name: (pixel[: x.ndim], x) for name, x in recovery.run.images.items()}
+    if problem.truth is not None:
+        truth = np.asarray(problem.truth)
+        data["truth"] = (pixel[: truth.ndim], truth)
+    y: Any = np.asarray(problem.y)
+    axes = tuple(f"y_{i}" for i in range(y.ndim))
+    if np.iscomplexobj(y):
+        data["y_real"], data["y_imag"] = (axes, y.real), (axes, y.imag)
+    else:
+        data["y"] = (axes, y)
+    if not recovery.recipe.fit.tile:
+        for name, row in result.trace.items():
+            data[f"trace_{name}"] = (("seed", "record"), np.asarray(row))
+        for name, stop in result.stops.items():
+            data[f"stop_{name}"] = ("seed", np.asarray(stop.step))
+    return xr.Dataset(data)
+
+
+def _summary(recovery: FitRecovery) -> dict[str, Any]:
+    result, run = recovery.run.result, recovery.run
+    images = {name: _quality(recovery, x) for name, x in run.images.items()}
+    stops = {
+        name: {
+            "steps": np.asarray(stop.step).tolist(),
+            "fired_at": np.asarray(stop.fired_at).tolist(),
+            "acts": name in run.act,
+        }
+        for name, stop in result.stops.items()
+    }
+    return {
+        "image": {"name": recovery.image.name, "source": recovery.image.source},
+        "shape": list(recovery.problem.operator.in_structure.shape),
+        "interrupted": run.interrupted,
+        "seconds": run.seconds,
+        "reason": result.reason,
+        "notes": list(result.notes),
+        "noise_norm": recovery.problem.noise_norm,
+        "images": images,
+        "stops": {} if recovery.recipe.fit.tile else stops,
+        "seeds": _over_seeds(recovery) if not recovery.recipe.fit.tile else {},
+        "numbers": {name: float(np.ravel(x)[0]) for name, x in result.stats.items()},
+    }
+
+
+def _write_image(recovery: FitRecovery, x: np.ndarray, out: Path, name: str) -> None:
+    """In the input's format and depth; floating point in the input's own units."""
+    image = recovery.image
+    ending = Path(image.source).suffix.lower()
+    if ending not in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"):
+        ending = ".png"
+    pixels = np.nan_to_num(np.abs(x) if np.iscomplexobj(x) else x).astype(np.float64)
+    scale = image.scale if image.bits is None else 1.0
+    name = name if name == "recovered" else f"recovered-{name}"
+    write_image(out / f"{name}{ending}", pixels * scale, image.bits)

@@ -1,0 +1,195 @@
+"""`jaxdip recover --optimizer`: what it writes, prints and refuses."""
+
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import jaxdip as jd
+from jaxdip.cli import main
+from jaxdip.cli._architecture import Architecture
+from jaxdip.cli._fit_run import FitProblem, cut, ramp, windows
+from jaxdip.cli._forward import Forward
+from jaxdip.cli._network import Network
+from jaxdip.imaging import psnr, read_image
+from jaxdip.plot import read_config
+
+SMALL = ["--size", "16", "--gray", "--generator", "deep-decoder", "--channels", "4"]
+SMALL += ["--layers", "1", "--records", "4", "--precision", "float64"]
+
+
+def recover(out, *words):
+    # Optax mixes precisions, which the tests forbid elsewhere.
+    with jax.numpy_dtype_promotion("standard"):
+        return main(["recover", *words, "--out", str(out)])
+
+
+@pytest.fixture(scope="module")
+def recovered(tmp_path_factory):
+    out = tmp_path_factory.mktemp("fit") / "out"
+    words = ["camera", *SMALL, "--operator", "mask", "--noise", "0.05", "--steps", "60"]
+    words += ["--stop", "discrepancy,emv,oracle", "--act", "none", "--seeds", "2", "--vectors", "3"]
+    assert recover(out, *words) == 0
+    return out, words
+
+
+def test_every_rule_has_its_image_and_numbers(recovered):
+    out, _ = recovered
+    summary = json.loads((out / "summary.json").read_text())
+    data = xr.open_zarr(out / "result.zarr").load()
+    assert set(summary["stops"]) == {"discrepancy", "emv", "oracle"}
+    assert not any(stop["acts"] for stop in summary["stops"].values())
+    truth = jnp.asarray(data["truth"].values)
+    for name in ("recovered", "last", "average", "oracle"):
+        shown = jnp.clip(jnp.asarray(data[name].values), 0, 1)
+        assert summary["images"][name]["psnr"] == pytest.approx(float(psnr(shown, truth, 1.0)))
+    np.testing.assert_array_equal(data["recovered"], data["last"])
+    # The oracle's image is the nearest of all, and the trace passes through it.
+    best = summary["images"]["oracle"]["psnr"]
+    assert best >= summary["images"]["last"]["psnr"]
+    chosen = int(data["stop_oracle"].values[0])
+    assert summary["stops"]["oracle"]["steps"][0] == chosen
+    steps, error = data["trace_step"].values[0], data["trace_error"].values[0]
+    distance = float(np.linalg.norm(data["oracle"].values - data["truth"].values))
+    assert distance <= error.min() + 1e-12
+    assert steps[-1] == 60
+    assert data["trace_residual"].dims == ("seed", "record")
+
+
+def test_seeds_are_summed_up(recovered):
+    summary = json.loads((recovered[0] / "summary.json").read_text())
+    values = summary["seeds"]["psnr"]["values"]
+    assert len(set(values)) == 2
+    assert summary["seeds"]["psnr"]["mean"] == pytest.approx(np.mean(values))
+    assert summary["seeds"]["psnr"]["std"] == pytest.approx(np.std(values, ddof=1))
+    assert values[0] == summary["images"]["recovered"]["psnr"]
+    assert summary["seeds"]["failures"] == 0
+    assert summary["seeds"]["results"] == ["completed", "completed"]
+
+
+def test_images_and_figures_are_written(recovered):
+    out, _ = recovered
+    data = xr.open_zarr(out / "result.zarr")
+    for name in ("recovered", "recovered-average", "recovered-oracle"):
+        pixels = read_image(out / f"{name}.png").pixels
+        shown = np.clip(data[name.removeprefix("recovered-")].values, 0, 1)
+        np.testing.assert_allclose(pixels.reshape(shown.shape), shown, atol=0.6 / 255)
+    for name in ("report", "curves", "vectors"):
+        assert read_config(out / f"{name}.png")["seeds"] == 2
+        assert (out / f"{name}.pdf").stat().st_size > 5000
+
+
+def test_a_finished_run_is_resumed_to_the_same_numbers(recovered):
+    out, words = recovered
+    before = xr.open_zarr(out / "result.zarr").load()
+    assert recover(out, *words, "--resume") == 0
+    xr.testing.assert_identical(
+        before.drop_attrs(), xr.open_zarr(out / "result.zarr").load().drop_attrs()
+    )
+
+
+def test_tiles_cover_the_image(tmp_path, capsys):
+    words = ["camera", *SMALL, "--operator", "identity", "--noise", "0", "--steps", "40"]
+    assert recover(tmp_path, *words, "--tile", "10", "--overlap", "3", "--size", "14") == 0
+    told = capsys.readouterr().out
+    assert "for a tile of 10 × 10 pixels" in told
+    data = xr.open_zarr(tmp_path / "result.zarr").load()
+    assert np.isfinite(data["recovered"]).all()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["images"]["recovered"]["psnr"] > 12
+
+
+@pytest.mark.parametrize(
+    ("side", "tile", "overlap"), [(14, 10, 3), (40, 10, 3), (9, 10, 3), (31, 8, 0)]
+)
+def test_weights_of_tiles(side, tile, overlap):
+    """Every pixel is in a tile, tiles are whole, and a pixel that two share belongs to both."""
+    found = windows(side, tile, overlap)
+    assert found[0].start == 0
+    assert found[-1].stop == side
+    assert all(w.stop - w.start == min(tile, side) for w in found)
+    assert all(a.stop - b.start >= overlap for a, b in itertools.pairwise(found))
+    total = np.zeros(side)
+    for i, w in enumerate(found):
+        total[w] += ramp(w.stop - w.start, overlap, i == 0, i == len(found) - 1)
+    assert (total > 0).all()
+    if all(a.stop - b.start == overlap for a, b in itertools.pairwise(found)):
+        np.testing.assert_allclose(total, 1)
+
+
+def test_a_part_of_a_mask_sees_its_part_of_the_data():
+    keep = np.arange(30).reshape(5, 6) % 3 > 0
+    operator = jd.operators.Mask(keep)
+    x = jnp.linspace(0, 1, 30).reshape(5, 6)
+    window = (slice(1, 4), slice(2, 6))
+    part = cut(FitProblem(operator, operator(x), x, 0.1), window)
+    np.testing.assert_array_equal(part.operator(x[window]), part.y)
+    np.testing.assert_array_equal(part.truth, x[window])
+    blur = FitProblem(jd.operators.Blur.gaussian((5, 6), 1.0, 1), x, x, 0.1)
+    with pytest.raises(ValueError, match="--tile takes --operator identity or mask"):
+        cut(blur, window)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--optimizer", "adam", "--dynamics", "gf"], "--dynamics says nothing with --optimizer"),
+        (["--tv", "0.1"], "--tv says nothing with --dynamics"),
+        (["--optimizer", "adam", "--stop", "luck"], "--stop luck: expected some of discrepancy"),
+        (["--optimizer", "adam", "--rate", "0"], "--rate 0.0: expected > 0 and finite"),
+        (["--optimizer", "adam", "--average", "1"], "--average 1.0: expected in [0, 1["),
+        (["--optimizer", "adam", "--seeds", "0"], "--seeds 0: expected at least 1"),
+        (["--optimizer", "adam", "--tile", "8", "--overlap", "4"], "--overlap 4: expected under"),
+        (["--optimizer", "adam", "--tile", "40", "--seeds", "2"], "--tile and --seeds do not go"),
+        (["--optimizer", "adam", "--resume"], "--resume: there is no"),
+        (["--optimizer", "adam", "--noise", "0", "--stop", "sure"], "the rule sure needs --noise"),
+        (
+            ["--optimizer", "adam", "--observed", "--stop", "oracle"],
+            "the rule oracle needs the true image",
+        ),
+        (["--operator", "coded-diffraction"], "is not linear"),
+        (["--operator", "mri", "--size", "0", "--acceleration", "0.5"], "--acceleration 0.5"),
+        (["--generator", "dip", "--layers", "9"], "--layers 9: expected at most 3"),
+        (["--generator", "deep-decoder", "--start", "99"], "--start 99: expected at most the im"),
+        (["--operator", "blur", "--blur-kernel", "nowhere.npy", "--optimizer", "adam"], "nowhere"),
+    ],
+)
+def test_wrong_calls_are_one_line(words, line, tmp_path, capsys):
+    assert (
+        main(["recover", "camera", "--size", "16", "--gray", *words, "--out", str(tmp_path)]) == 2
+    )
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_colour_is_refused_where_the_operator_is_gray(capsys, tmp_path):
+    words = ["recover", "astronaut", "--size", "16", "--optimizer", "adam", "--operator", "mri"]
+    assert main([*words, "--out", str(tmp_path)]) == 2
+    assert "takes gray images; add --gray" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", Forward.__annotations__["operator"].__args__)
+def test_every_operator_is_built_and_described(kind, key):
+    forward = Forward(operator=kind, measurements=5, factor=2, coils=2, views=3, patterns=2)
+    forward.check()
+    operator = forward.build((8, 8), key)
+    assert operator.in_structure.shape == (8, 8)
+    assert not jnp.issubdtype(operator.in_structure.dtype, jnp.complexfloating)
+    assert len(forward.describe((8, 8))) > 5
+
+
+@pytest.mark.parametrize("kind", ["two-layer", "mlp", "deep-decoder", "conv-decoder", "dip"])
+@pytest.mark.parametrize("shape", [(12, 9), (9, 12, 3)])
+def test_every_network_makes_images_of_the_shape(kind, shape, key):
+    architecture = Architecture(generator=kind, layers=2, channels=4)
+    network = Network(width=7, latent=5)
+    made = jax.eval_shape(
+        lambda key: (lambda g, u: g(u))(*architecture.build(shape, network, key)), key
+    )
+    assert made.shape == shape
+    assert architecture.describe(network)
