@@ -10,7 +10,6 @@ from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
 from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
 from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
-from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import Decay
 
 _THEOREM = "convergence of IGAHDBacktracking"
@@ -120,9 +119,5 @@ def adaptive_inertia(
             "√s ≥": Quantity(h, "least step", L.evidence),
             "1 − q": Quantity(decay.gap, "rate per step", L.evidence),
         },
-        bounds={
-            "loss": decay.bound(first),
-            "residual": decay.bound(first, w, 0.5),
-            "distance": ConstantBound(reach),
-        },
+        bounds=decay.bounds(first, w),
     )

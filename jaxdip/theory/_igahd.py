@@ -12,7 +12,6 @@ from jaxdip.generators import AbstractGenerator
 from jaxdip.problem import Problem, gradient_lipschitz
 from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
 from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
-from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import (
     displacement_decay,
     longest_velocity_step,
@@ -135,11 +134,7 @@ def certify_igahd(
             "1 − q": Quantity(decay.gap, "rate per step", L.evidence),
             "stable below": Quantity(stable, "eigenvalue of the linearised loss", "closed form"),
         },
-        bounds={
-            "loss": decay.bound(h),
-            "residual": decay.bound(h, w, 0.5),
-            "distance": ConstantBound(decay.reach),
-        },
+        bounds=decay.bounds(h, w),
     )
 
 

@@ -11,7 +11,6 @@ from jaxdip.problem import Problem, gradient_lipschitz
 from jaxdip.theory._certificate import Certificate, Condition, Kind, not_applicable
 from jaxdip.theory._ground import Ground, Inapplicable, squared_error_ground
 from jaxdip.theory._igahd import descent_condition
-from jaxdip.theory._kl_bound import ConstantBound
 from jaxdip.theory._two_step import displacement_decay
 
 _THEOREM = "convergence of IGAHDForward"
@@ -85,9 +84,5 @@ def igahd_forward(
             "δ": Quantity(delta, "descent of V in ‖θ_ℓ+1 − θ_ℓ‖²", L.evidence),
             "1 − q": Quantity(decay.gap, "rate per step", L.evidence),
         },
-        bounds={
-            "loss": decay.bound(h),
-            "residual": decay.bound(h, w, 0.5),
-            "distance": ConstantBound(decay.reach),
-        },
+        bounds=decay.bounds(h, w),
     )

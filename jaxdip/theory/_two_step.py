@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Float
-from jaxdip.theory._certificate import AbstractBound
+from jaxdip.theory._certificate import AbstractBound, ConstantBound
 
 
 class GeometricBound(AbstractBound):
@@ -49,6 +49,14 @@ class Decay(eqx.Module):
         """(scale/weight · q^{ℓ − lag})^power on the clock t = ℓ·time_step."""
         scale = (self.scale / weight) ** power
         return GeometricBound(scale, 1 - self.gap, time_step, power, self.lag)
+
+    def bounds(self, time_step: Array, weight: Array) -> dict[str, AbstractBound]:
+        """Of the loss, of ‖r‖ = (loss/weight)^½, and of the distance travelled."""
+        return {
+            "loss": self.bound(time_step),
+            "residual": self.bound(time_step, weight, 0.5),
+            "distance": ConstantBound(self.reach),
+        }
 
 
 def displacement_decay(
