@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Float
-from jaxdip.theory._certificate import AbstractBound, ConstantBound
+from jaxdip.theory._certificate import AbstractBound
+from jaxdip.theory._kl_bound import ConstantBound
 
 
 class GeometricBound(AbstractBound):
