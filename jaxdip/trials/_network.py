@@ -11,13 +11,26 @@ from jaxdip._certify import certify
 from jaxdip._random import key_for
 from jaxdip._result import RESULTS, Solution
 from jaxdip._types import Array, Key, Tree
+from jaxdip.analysis import KernelDrift, SigmaMin
 from jaxdip.dynamics import IGAHD, ISEHD, GradientDescent, GradientFlow, integrate, iterate
-from jaxdip.dynamics.events import LossBelow
+from jaxdip.dynamics.events import LossBelow, ResidualBelow
 from jaxdip.generators import ACTIVATIONS, MLP, AbstractGenerator, TwoLayer, on_sphere
 from jaxdip.losses import MSE, AbstractLoss, Huber, LogCosh, Lq, Power
 from jaxdip.operators import AbstractLinearOperator, Gaussian, Identity, Mask, WithSpectrum
-from jaxdip.problem import Problem, gradient_lipschitz, jacobian_sigma_min, measure
-from jaxdip.problem.observables import ParameterDistance, SignalError
+from jaxdip.problem import (
+    Measurement,
+    Problem,
+    gradient_lipschitz,
+    jacobian_sigma_min,
+    measure,
+)
+from jaxdip.problem.observables import (
+    GradientNorm,
+    ParameterDistance,
+    PredictionError,
+    ResidualNorm,
+    SignalError,
+)
 from jaxdip.sweeps import AbstractTrial, Value
 from jaxdip.theory import Kind, igahd
 from jaxdip.trials._keys import check_choice, check_names
@@ -41,14 +54,17 @@ _DEFAULTS: Mapping[str, Value] = MappingProxyType(
         "dynamics": "gd",
         "step": 1.0,
         "steps": 10_000,
+        "stop": "loss",
         "tolerance": 1e-14,
+        "tau": 1.0,
+        "observe": "",
         "certify": False,
         "ground": "sketched",
     }
 )
 _OPTIONAL = ("alpha", "beta", "horizon")
 #: Numbers that are data even where they are given as whole numbers.
-_NUMBERS = ("noise", "step", "tolerance", "loss_parameter", *_OPTIONAL)
+_NUMBERS = ("noise", "step", "tolerance", "tau", "loss_parameter", *_OPTIONAL)
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "network": ("two-layer", "mlp"),
@@ -65,6 +81,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "signal": ("gaussian", "range"),
         "loss": ("mse", "power", "log-cosh", "huber", "lq"),
         "dynamics": ("gd", "gf", "igahd", "isehd"),
+        "stop": ("loss", "discrepancy"),
         "ground": ("network", "row space", "sketched"),
     }
 )
@@ -75,6 +92,17 @@ _LOSSES: Mapping[str, Callable[[Array], AbstractLoss]] = MappingProxyType(
         "log-cosh": lambda q: LogCosh(),
         "huber": lambda q: Huber(q),
         "lq": lambda q: Lq(q),
+    }
+)
+#: What else may be recorded at the end, from the data before noise and the network at its start.
+_OBSERVABLES: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "residual": lambda clean: ResidualNorm(),
+        "prediction_error": PredictionError,
+        "gradient": lambda clean: GradientNorm(),
+        "sigma_min": lambda clean: SigmaMin("AJ"),
+        "sigma_min_network": lambda clean: SigmaMin("J"),
+        "kernel_drift": lambda clean: KernelDrift("AJ"),
     }
 )
 
@@ -101,10 +129,16 @@ class NetworkTrial(AbstractTrial):
     | alpha, beta | of the inertial dynamics, in units of μ and of 1/μ | √½/2 and √2 |
     | steps | of the discrete methods | 10 000 |
     | horizon | of the flows, in units of 1/L (gf) and 1/√L (isehd) | steps |
+    | stop | 'loss', at `tolerance`, or 'discrepancy', where ‖F(x) − y‖ ≤ τ‖ε‖ | 'loss' |
     | tolerance | end where the loss is at most this | 1e-14 |
+    | tau | τ of the discrepancy principle | 1 |
+    | observe | more outcomes, of the end, separated by commas: 'residual', | none |
+    | | 'prediction_error' ‖F(x) − F(x̄)‖, 'gradient', 'sigma_min' of F' J_g, | |
+    | | 'sigma_min_network' of J_g, 'kernel_drift' | |
     | certify, ground | also apply the convergence theorem, on that ground | no, 'sketched' |
 
-    Outcomes: 'result', see `RESULT_CODES`; 'converged', whether the loss reached the tolerance;
+    Outcomes: 'result', see `RESULT_CODES`; 'converged', whether the loss reached the tolerance, or
+    the residual τ‖ε‖;
     'time' on the shared clock and 'steps' of the method or solver; 'loss0', 'loss'; 'error'
     ‖x − x̄‖/‖x̄‖; 'distance' ‖θ − θ0‖; with `certify` also 'applicable', 'holds' and 'margin' of the
     theorem at the start.
@@ -120,6 +154,8 @@ class NetworkTrial(AbstractTrial):
         full = {**_DEFAULTS, **point}
         for name, choices in _CHOICES.items():
             check_choice(name, full[name], choices)
+        for name in _observed(full):
+            check_choice("observe", name, _OBSERVABLES)
         for name in ("n", "m", "k", "d", "steps"):
             value = full[name]
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -143,18 +179,25 @@ class NetworkTrial(AbstractTrial):
         """Draws, runs and measures."""
         assert isinstance(program, tuple)
         chosen: dict[str, Any] = dict(program)
-        problem, generator, x_true = _drawn(key, chosen, numbers)
-        made = _solved(problem, generator, x_true, chosen, numbers)
+        problem, generator, data = _drawn(key, chosen, numbers)
+        made = _solved(problem, generator, data, chosen, numbers)
         if chosen["certify"]:
             made |= _certified(problem, generator, chosen, numbers)
         return made
+
+
+def _observed(full: Mapping[str, Value]) -> list[str]:
+    """The names in 'observe'."""
+    return [word.strip() for word in str(full["observe"]).split(",") if word.strip()]
 
 
 def _is_number(value: Value) -> bool:
     return not isinstance(value, bool | str) and value >= 0
 
 
-def _drawn(key: Key, p: dict[str, Any], numbers: Tree) -> tuple[Problem, AbstractGenerator, Array]:
+def _drawn(
+    key: Key, p: dict[str, Any], numbers: Tree
+) -> tuple[Problem, AbstractGenerator, Measurement]:
     n, m = p["n"], p["n"] if p["operator"] == "identity" else p["m"]
     A = _operator(p["operator"], m, n, key_for(key, "operator"))
     g = _network(p, key_for(key, "init"))
@@ -165,7 +208,7 @@ def _drawn(key: Key, p: dict[str, Any], numbers: Tree) -> tuple[Problem, Abstrac
         x = jax.random.normal(key_for(key, "signal"), (n,))
     data = measure(A, x, noise=numbers["noise"], key=key_for(key, "noise"))
     loss = _LOSSES[p["loss"]](numbers["loss_parameter"])
-    return Problem(u=u, operator=A, loss=loss, y=data.y), g, x
+    return Problem(u=u, operator=A, loss=loss, y=data.y), g, data
 
 
 def _operator(kind: str, m: int, n: int, key: Key) -> AbstractLinearOperator:
@@ -217,20 +260,17 @@ def _dynamics(problem: Problem, g: AbstractGenerator, p: dict[str, Any], numbers
 
 
 def _solved(
-    problem: Problem, g: AbstractGenerator, x_true: Array, p: dict[str, Any], numbers: Tree
+    problem: Problem, g: AbstractGenerator, data: Measurement, p: dict[str, Any], numbers: Tree
 ) -> dict[str, Array]:
     dynamics, L = _dynamics(problem, g, p, numbers)
-    observe = {"error": SignalError(x_true), "distance": ParameterDistance()}
-    tolerance = numbers["tolerance"]
+    extra = {name: _OBSERVABLES[name](data.y_clean) for name in _observed(p)}
+    observe = {"error": SignalError(data.x_true), "distance": ParameterDistance(), **extra}
+    end = LossBelow(numbers["tolerance"])
+    if p["stop"] == "discrepancy":
+        end = ResidualBelow(data.noise_norm, factor=numbers["tau"])
     if isinstance(dynamics, GradientDescent | IGAHD):
         run = iterate(
-            problem,
-            dynamics,
-            g,
-            p["steps"],
-            every=p["steps"],
-            observe=observe,
-            tolerance=tolerance,
+            problem, dynamics, g, p["steps"], every=p["steps"], observe=observe, until=end
         )
         steps = run.stats["steps"]
     else:
@@ -242,31 +282,34 @@ def _solved(
             g,
             (units.astype(L.dtype) / scale)[None],
             observe=observe,
-            until=LossBelow(tolerance),
+            until=end,
             solver="explicit",
         )
         steps = run.stats["num_steps"]
-    return _outcomes(problem, g, x_true, run, steps, tolerance)
+    return _outcomes(problem, g, data.x_true, run, steps, tuple(extra))
 
 
-def _outcomes(problem, g, x_true, run: Solution, steps, tolerance) -> dict[str, Array]:
+def _outcomes(
+    problem: Problem, g: AbstractGenerator, x_true, run: Solution, steps, extra: tuple[str, ...]
+) -> dict[str, Array]:
     # The last record that was reached: a run that ends early leaves the rest blank.
     last = jnp.maximum(jnp.sum(jnp.isfinite(run.ts)) - 1, 0)
-    loss = run.loss[last]
     norm = jnp.linalg.norm(x_true)
     code = sum(
         jnp.where(run.result == getattr(RESULTS, name), value, 0)
         for name, value in RESULT_CODES.items()
     )
+    reached = (run.result == RESULTS.converged) | (run.result == RESULTS.stopped)
     return {
         "result": jnp.asarray(code, jnp.int8),
-        "converged": loss <= tolerance.astype(loss.dtype),
+        "converged": reached,
         "steps": jnp.asarray(steps, jnp.int32),
         "time": run.ts[last],
         "loss0": problem.objective(g),
-        "loss": loss,
+        "loss": run.loss[last],
         "error": run.observed["error"][last] / norm,
         "distance": run.observed["distance"][last],
+        **{name: run.observed[name][last] for name in extra},
     }
 
 

@@ -84,3 +84,24 @@ def test_other_networks_and_losses_run(change):
 def test_wrong_points_are_refused(point, says):
     with pytest.raises(ValueError, match=says):
         sweep(NetworkTrial(), {**BASE, **point}, trials=1, key=jax.random.key(0))
+
+
+def test_the_discrepancy_principle_ends_a_trial_and_more_is_observed():
+    """The residual is just below τ‖ε‖."""
+    point = {"noise": 0.05, "stop": "discrepancy", "tau": 1.5, "observe": "residual, sigma_min"}
+    found = one(k=200, steps=3000, **point)
+    assert bool(found["converged"])
+    assert int(found["result"]) == RESULT_CODES["stopped"]
+    assert 0 < int(found["steps"]) < 3000
+    key = jax.random.fold_in(
+        cell_key(jax.random.key(0), {**BASE, **point, "k": 200, "steps": 3000}), 1
+    )
+    x = jax.random.normal(jd.key_for(key, "signal"), (3,))
+    A = jd.operators.Gaussian(m=2, n=3, key=jd.key_for(key, "operator"))
+    data = jd.measure(A, x, noise=0.05, key=jd.key_for(key, "noise"))
+    limit = 1.5 * float(data.noise_norm)
+    assert 0.9 * limit < float(found["residual"]) <= limit
+    assert float(found["residual"]) ** 2 / 2 == pytest.approx(float(found["loss"]))
+    assert float(found["sigma_min"]) > 0
+    with pytest.raises(ValueError, match="observe is 'sigma'; did you mean sigma_min"):
+        one(observe="sigma")
