@@ -67,14 +67,14 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
     table = _table(path)
     _check_names(path, table)
     name = table.get("trial", "two-layer")
-    if name not in _TRIALS:
+    if not isinstance(name, str) or name not in _TRIALS:
         raise UsageError(f"{path}: trial is {name!r}{_hint(str(name), _TRIALS)}")
     grid = table.get("grid", {})
     if not isinstance(grid, dict) or not grid:
         raise UsageError(f"{path}: it needs a table [grid] with the parameters of the cells")
     seed = table.get("seed", 0) if seed is None else seed
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise UsageError(f"{path}: seed is a whole number, got {seed!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"{path}: seed is a whole number from 0 to 2^63 - 1, got {seed!r}")
     event, enough = str(table.get("event", "converged")), table.get("enough")
     if enough is not None and (isinstance(enough, bool) or not isinstance(enough, float)):
         raise UsageError(f"{path}: enough is the width of an interval, such as 0.1, got {enough!r}")
@@ -93,9 +93,30 @@ def read_sweep(path: Path, seed: int | None = None) -> SweepConfig:
         )
         for point in described.grid.points():
             described.trial.program(point)
-    except (TypeError, ValueError) as error:
+            described.trial.numbers(point)
+        _check_event(described, event)
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{path}: {error}") from None
     return SweepConfig(described, event, table)
+
+
+def _check_event(described: Sweep, event: str) -> None:
+    """Refuses an event that no trial reports, before any trial has run.
+
+    Raises:
+        ValueError: if there is no such outcome, or it is no Boolean.
+    """
+    point = next(iter(described.grid.points()))
+    trial = described.trial
+    made = jax.eval_shape(
+        lambda key, numbers: trial.run(key, trial.program(point), numbers),
+        jax.random.key(0),
+        trial.numbers(point),
+    )
+    if event not in made:
+        raise ValueError(f"event is {event!r}{_hint(event, sorted(made))}")
+    if made[event].dtype != bool:
+        raise ValueError(f"event {event!r} is no outcome that happens or not")
 
 
 def _table(path: Path) -> dict[str, Any]:
@@ -134,7 +155,11 @@ def _spaced(name: str, kind: str, words: str) -> list[float]:
     try:
         first, last, count = (float(word) for word in words.split(","))
         make = {"linspace": np.linspace, "logspace": np.logspace, "geomspace": np.geomspace}[kind]
-        return [float(x) for x in make(first, last, int(count))]
+        with np.errstate(over="ignore"):
+            found = [float(x) for x in make(first, last, int(count))]
+        if not np.all(np.isfinite(found)):
+            raise ValueError("not finite")
+        return found
     except ValueError:
         raise ValueError(
             f"{name} = {kind}({words}): expected two ends and how many, such as "

@@ -23,8 +23,8 @@ class Status:
 
     folder: tyro.conf.Positional[Path]
     """The sweep's --out."""
-    event: str = "converged"
-    """The outcome that is counted."""
+    event: str | None = None
+    """The outcome that is counted; by default the sweep's own."""
     export: Path | None = None
     """A file to write, .nc or .csv."""
     diagram: Path | None = None
@@ -48,12 +48,17 @@ class Status:
         if not done:
             return 0
         result = report.partial_result(store)
-        print(report.text(result, self.event))
         if self.export is not None:
             report.export(result, self.export)
             print(f"written to {self.export}")
+        event = self.event or store.plan.get("event", "converged")
+        if self.event is None and event not in result.outcomes:
+            names = ", ".join(sorted(result.outcomes))
+            print(f"outcomes: {names}; --event NAME tabulates one that happens or not")
+            return 0
+        print(report.text(result, event))
         if self.diagram is not None:
-            figure = report.diagram(result, self.event)
+            figure = report.diagram(result, event)
             if figure is None:
                 raise UsageError("--diagram: the sweep has no or more than two axes to draw over")
             save(figure, self.diagram, plain(store.plan))

@@ -17,6 +17,7 @@ from jaxdip.sweeps._refine import refined as refined
 from jaxdip.sweeps._result import Frequency as Frequency
 from jaxdip.sweeps._result import SweepResult as SweepResult
 from jaxdip.sweeps._run import every_core as every_core
+from jaxdip.sweeps._run import finish as finish
 from jaxdip.sweeps._run import sweep as sweep
 from jaxdip.sweeps._store import Store as Store
 from jaxdip.sweeps._sweep import Sweep as Sweep

@@ -24,19 +24,16 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
     done = np.zeros(flat, bool)
     outcomes: dict[str, np.ndarray] = {}
     closed = np.zeros(flat[0], bool)
-    parts: dict[str, list[np.ndarray]] = {}
+    known: KnownWell | None = None
     names = keeper.done()
     for unit in described.units():
-        if unit.start == 0:
-            parts = {}
+        if unit.start == 0 and described.enough is not None:
+            known = KnownWell(described.enough)
         found = keeper.read(unit) if unit.name in names else None
         if found is None or closed[unit.cell]:
             continue
-        if described.enough is not None and done[unit.cell, : unit.start].all():
-            for name, x in found[0].items():
-                parts.setdefault(name, []).append(x)
-            whole = {name: np.concatenate(x) for name, x in parts.items()}
-            closed[unit.cell] = described.enough.enough(whole)
+        if known is not None and done[unit.cell, : unit.start].all():
+            closed[unit.cell] = known.add(found[0])
         if outcomes and found[0].keys() != outcomes.keys():
             raise ValueError(
                 f"the outcomes are {', '.join(sorted(outcomes))} in one cell and "
@@ -69,15 +66,33 @@ def collect(described: Sweep, keeper: Keeper, provenance: Mapping[str, Any]) -> 
     )
 
 
-def known_well_enough(rule: Narrow, keeper: Keeper, units: Sequence[Unit]) -> bool:
-    """Whether a cell needs no more, asked after each of its blocks in their order."""
-    parts: dict[str, list[np.ndarray]] = {}
-    for unit in units:
-        found = keeper.read(unit)
-        if found is None:
-            return False
-        for name, x in found[0].items():
-            parts.setdefault(name, []).append(x)
-        if rule.enough({name: np.concatenate(x) for name, x in parts.items()}):
-            return True
-    return False
+class KnownWell:
+    """Whether a cell needs no more, asked after each of its blocks in their order.
+
+    A block is read once, and the rule asked once after it.
+    """
+
+    def __init__(self, rule: Narrow):
+        """Nothing read yet."""
+        self._rule = rule
+        self._parts: dict[str, list[np.ndarray]] = {}
+        self._read = 0
+        self._closed = False
+
+    def after(self, keeper: Keeper, units: Sequence[Unit]) -> bool:
+        """Whether these blocks, the first of the cell, are enough; False if one is missing."""
+        for unit in units[self._read :]:
+            found = None if self._closed else keeper.read(unit)
+            if found is None:
+                break
+            self._closed = self.add(found[0])
+            self._read += 1
+        return self._closed
+
+    def add(self, outcomes: Mapping[str, np.ndarray]) -> bool:
+        """Takes the next block; whether the cell is then known well enough."""
+        for name, x in outcomes.items():
+            self._parts.setdefault(name, []).append(x)
+        whole = {name: np.concatenate(x) for name, x in self._parts.items()}
+        self._closed = self._closed or self._rule.enough(whole)
+        return self._closed

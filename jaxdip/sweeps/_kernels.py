@@ -46,11 +46,12 @@ def in_tile(
     cell_keys: Key,
     cell: Int[Array, " T"],
     ids: Int[Array, " T"],
+    width: int,
 ) -> dict[str, Array]:
-    """Trials of several cells of one program side by side, all until the last has ended.
+    """Trials of several cells of one program in tiles, all of a tile until its last has ended.
 
-    For accelerators and trials that are no loop of steps. The bits of a trial depend on how many
-    there are, so that is to be the same at every call.
+    For accelerators and trials that are no loop of steps. The bits of a trial depend on the width
+    of a tile, but not on its company.
 
     Args:
         trial: the trial.
@@ -58,7 +59,8 @@ def in_tile(
         numbers: of the cells, stacked.
         cell_keys: of the cells, shape (C,).
         cell: of each trial, a position in `cell_keys`.
-        ids: which trial of its cell.
+        ids: which trial of its cell; T is a multiple of `width`.
+        width: how many are side by side.
 
     Returns:
         The outcomes in the order of `ids`.
@@ -68,7 +70,9 @@ def in_tile(
         key = jax.random.fold_in(cell_keys[here], i)
         return trial.run(key, program, jax.tree.map(lambda x: x[here], numbers))
 
-    return jax.vmap(one)(cell, ids)
+    tiles = (cell.reshape(-1, width), ids.reshape(-1, width))
+    made = jax.lax.map(lambda tile: jax.vmap(one)(*tile), tiles)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), made)
 
 
 class _Lanes(NamedTuple):
@@ -158,9 +162,14 @@ def in_lanes(
         rank = jnp.cumsum(ended, dtype=jnp.int32) - 1
         following = lanes.next + rank
         job = jnp.where(ended, jnp.where(following < total, following, -1), job)
-        fresh = jax.vmap(begin)(jnp.clip(job, 0, size - 1))
         renewed = ended & (job >= 0)
-        states = jax.tree.map(lambda a, b: _where(renewed, a, b), fresh, states)
+
+        def renew(states):
+            fresh = jax.vmap(begin)(jnp.clip(job, 0, size - 1))
+            return jax.tree.map(lambda a, b: _where(renewed, a, b), fresh, states)
+
+        # Trials take long to draw: not for the last ones, after which there is nothing to begin.
+        states = jax.lax.cond(jnp.any(renewed), renew, lambda states: states, states)
         return _Lanes(states, job, lanes.next + jnp.sum(ended, dtype=jnp.int32), out)
 
     lane = jnp.arange(width, dtype=jnp.int32)

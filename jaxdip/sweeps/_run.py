@@ -12,7 +12,7 @@ import numpy as np
 from jaxdip._types import Device, Key
 from jaxdip.sweeps._collect import collect
 from jaxdip.sweeps._grid import Grid, Value
-from jaxdip.sweeps._keeper import Memory
+from jaxdip.sweeps._keeper import Keeper, Memory
 from jaxdip.sweeps._refine import Narrow
 from jaxdip.sweeps._result import SweepResult
 from jaxdip.sweeps._store import Store
@@ -95,13 +95,30 @@ def sweep(
             )
         _delegate(described, store, executor, allow_mixed)
         return collect(described, keeper, plan)
-    run_units(described, keeper, devices, worker=worker, progress=progress, stop=stop)
-    result = collect(described, keeper, plan)
-    if not result.complete and stop is None and worker == (0, 1):
-        # A unit that was there and turned out to be broken has been set aside.
-        run_units(described, keeper, devices, progress=progress)
-        result = collect(described, keeper, plan)
-    return result
+    return finish(described, keeper, devices, plan, worker=worker, progress=progress, stop=stop)
+
+
+def finish(
+    described: Sweep,
+    keeper: Keeper,
+    devices: Sequence[Device],
+    provenance: Mapping[str, Any],
+    *,
+    worker: tuple[int, int] = (0, 1),
+    progress: Callable[[SweepProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> SweepResult:
+    """Computes what is not there, and collects all that is.
+
+    Units that turn out to be broken when they are read are set aside and computed again.
+    """
+    again = {"worker": worker, "progress": progress, "stop": stop}
+    run_units(described, keeper, devices, **again)
+    result = collect(described, keeper, provenance)
+    if result.complete or worker != (0, 1) or (stop is not None and stop()):
+        return result
+    run_units(described, keeper, devices, **again)
+    return collect(described, keeper, provenance)
 
 
 def _delegate(described: Sweep, store: Any, executor: tuple[Any, int], allow_mixed: bool) -> None:

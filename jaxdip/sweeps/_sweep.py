@@ -130,9 +130,9 @@ class Sweep:
         width = self._width(device)
         if not width:
             return "one by one"
-        trials = self.room(device) * self.block
         loop = isinstance(self.trial, AbstractLoopTrial)
-        return f"{width} lanes, {trials} trials" if loop else f"tile of {trials}"
+        trials = self.room(device) * self.block
+        return f"{width} lanes, {trials} trials" if loop else f"tiles of {width}"
 
     def room(self, device: Device) -> int:
         """How many units a device takes at once; all of one program."""
@@ -146,14 +146,32 @@ class Sweep:
         """The outcomes of units of one program, from the key and the units' numbers alone.
 
         Args:
-            units: at most `room` of them.
+            units: at most `room` of them; on a CPU one, unless there are `lanes`.
             device: that computes.
         """
-        if self._width(device):
-            return self._side_by_side(units, device)
-        return [self._one_by_one(unit, device) for unit in units]
+        kernel, arguments = self._call(units, device)
+        made = kernel(*arguments)
+        counts = [unit.count for unit in units]
+        wanted, ends = sum(counts), np.cumsum(counts)[:-1]
+        parts = {name: np.split(np.asarray(x)[:wanted], ends) for name, x in made.items()}
+        return [{name: x[i] for name, x in parts.items()} for i in range(len(units))]
 
-    def _one_by_one(self, unit: Unit, device: Device) -> dict[str, np.ndarray]:
+    def memory(self, unit: Unit, device: Device) -> int:
+        """Bytes that the program of a unit works in, its arguments and outcomes included."""
+        kernel, arguments = self._call([unit], device)
+        found = kernel.lower(*arguments).compile().compiled.memory_analysis()
+        if found is None:
+            return 0
+        whole = found.temp_size_in_bytes + found.argument_size_in_bytes
+        return whole + found.output_size_in_bytes
+
+    def _call(self, units: Sequence[Unit], device: Device) -> tuple[Any, tuple[Any, ...]]:
+        """The kernel for these units, and what it is called with."""
+        side_by_side = self._width(device) > 0
+        return (self._side_by_side if side_by_side else self._one_by_one)(units, device)
+
+    def _one_by_one(self, units: Sequence[Unit], device: Device) -> tuple[Any, tuple[Any, ...]]:
+        (unit,) = units
         point = self.grid.point(unit.cell)
         program, numbers = self.trial.program(point), self.trial.numbers(point)
         # The last block of a cell is as long as the others, so that all share a program.
@@ -161,39 +179,38 @@ class Sweep:
         key, numbers, ids = jax.device_put(
             (cell_key(self.key, point, self.paired), numbers, jnp.asarray(ids, jnp.int32)), device
         )
-        made = one_by_one(self.trial, program, numbers, key, ids)
-        return {name: np.asarray(x)[: unit.count] for name, x in made.items()}
+        return one_by_one, (self.trial, program, numbers, key, ids)
 
-    def _side_by_side(self, units: Sequence[Unit], device: Device) -> list[dict[str, np.ndarray]]:
-        # As many units every time, for one program and the same bits; the last one fills up.
-        room = self.room(device)
-        filled = [*units, *[units[-1]] * (room - len(units))]
-        points = [self.grid.point(unit.cell) for unit in filled]
-        keys = jnp.stack([cell_key(self.key, point, self.paired) for point in points])
-        numbers = jax.tree.map(lambda *xs: np.stack(xs), *map(self.trial.numbers, points))
-        # The trials that are wanted come first.
+    def _side_by_side(self, units: Sequence[Unit], device: Device) -> tuple[Any, tuple[Any, ...]]:
+        width, room = self._width(device), self.room(device)
+        cells = list(dict.fromkeys(unit.cell for unit in units))
+        points = [self.grid.point(cell) for cell in cells]
+        # As many cells and trials every time, for one program: the last ones fill up.
+        place = np.minimum(np.arange(room), len(cells) - 1)
+        keys = jnp.stack([cell_key(self.key, point, self.paired) for point in points])[place]
+        made = [self.trial.numbers(point) for point in points]
+        numbers = jax.tree.map(lambda *xs: np.stack(xs)[place], *made)
         wanted = sum(unit.count for unit in units)
-        cell = np.full(room * self.block, room - 1, np.int32)
-        ids = np.full(room * self.block, filled[-1].start, np.int32)
-        cell[:wanted] = np.repeat(np.arange(len(units)), [unit.count for unit in units])
+        size = -(-room * self.block // width) * width
+        cell = np.full(size, len(cells) - 1, np.int32)
+        ids = np.full(size, units[-1].start, np.int32)
+        positions = [cells.index(unit.cell) for unit in units]
+        cell[:wanted] = np.repeat(positions, [unit.count for unit in units])
         ids[:wanted] = np.concatenate([unit.start + np.arange(unit.count) for unit in units])
         program = self.trial.program(points[0])
-        given = jax.device_put((numbers, keys, cell, ids, np.int32(wanted)), device)
+        numbers, keys, cell, ids, count = jax.device_put(
+            (numbers, keys, cell, ids, np.int32(wanted)), device
+        )
+        drawn = (self.trial, program, numbers, keys, cell, ids, width)
         if isinstance(self.trial, AbstractLoopTrial):
-            numbers, keys, cell, ids, count = given
-            made = in_lanes(
-                self.trial, program, numbers, keys, cell, ids, self._width(device), _CHUNK, count
-            )
-        else:
-            made = in_tile(self.trial, program, *given[:4])
-        ends = np.cumsum([unit.count for unit in units])
-        parts = {name: np.split(np.asarray(x)[:wanted], ends[:-1]) for name, x in made.items()}
-        return [{name: x[i] for name, x in parts.items()} for i in range(len(units))]
+            return in_lanes, (*drawn, _CHUNK, count)
+        return in_tile, drawn
 
 
 def _rule(rule: Narrow) -> dict[str, Any]:
     """The rule for the plan; a condition of one's own by a digest of its code."""
-    event = rule.event
-    if not isinstance(event, str):
-        event = np.asarray(fingerprint(event=event)["event"]).tobytes().hex()
-    return {"event": event, "width": rule.width, "level": rule.level, "least": rule.least}
+    found = {"event": rule.event, "width": rule.width, "level": rule.level, "least": rule.least}
+    if not isinstance(rule.event, str):
+        code = np.asarray(fingerprint(event=rule.event)["event"]).tobytes().hex()
+        found |= {"event": None, "code": code}
+    return found

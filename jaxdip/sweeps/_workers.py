@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Device
-from jaxdip.sweeps._collect import known_well_enough
+from jaxdip.sweeps._collect import KnownWell
 from jaxdip.sweeps._keeper import Keeper
 from jaxdip.sweeps._sweep import Sweep
 from jaxdip.sweeps._unit import Unit
@@ -73,6 +73,9 @@ class _Todo:
         # Threads do not inherit the contexts of the one that called.
         self._x64 = jnp.result_type(float) == jnp.float64
         self._precision = getattr(jax.config, "jax_default_matmul_precision", None)
+        self._partitionable = jax.config.values["jax_threefry_partitionable"]
+        self._promotion = jax.config.values["jax_numpy_dtype_promotion"]
+        self._known: dict[int, KnownWell] = {}
         units = described.units()
         if any(described.room(device) > 1 for device in devices):
             # Units of one program follow one another, that lanes are filled from all its cells.
@@ -116,7 +119,8 @@ class _Todo:
                     continue
                 before, unit = by_cell[cell][:nth], by_cell[cell][nth]
                 # Where an earlier block is still being computed, this one is, on the chance.
-                if before and known_well_enough(rule, self._keeper, before):
+                known = self._known.setdefault(cell, KnownWell(rule))
+                if before and known.after(self._keeper, before):
                     closed.add(cell)
                     continue
                 for one in (*before, unit):
@@ -159,7 +163,12 @@ class _Todo:
 
     def work(self, device: Device) -> None:
         """Takes units until there are none."""
-        with jax.enable_x64(self._x64), jax.default_matmul_precision(self._precision):
+        with (
+            jax.enable_x64(self._x64),
+            jax.default_matmul_precision(self._precision),
+            jax.threefry_partitionable(self._partitionable),
+            jax.numpy_dtype_promotion(self._promotion),
+        ):
             self._work(device)
 
     def _work(self, device: Device) -> None:

@@ -87,8 +87,9 @@ def certify_gradient_descent(
     loss = LossBound(base.psi, base.loss0.value, mu**2 / (4 * nu2 * gamma))
     zero = jnp.zeros_like(mu)
     moved = Quantity(reach, "2ν₁ψ(L0)/μ", base.mu.evidence)
-    # A default γ is 1/L itself, computed once more: equality up to rounding is equality.
-    longest = (1 / L.value).astype(mu.dtype) * (1 + 64 * float(jnp.finfo(mu.dtype).eps))
+    # A default γ is 1/L itself, computed once more by another program, whose sums over the width
+    # round otherwise: equality up to √eps is equality (the proof has room up to 2/L).
+    longest = (1 / L.value).astype(mu.dtype) * (1 + float(jnp.finfo(mu.dtype).eps) ** 0.5)
     step = Condition(
         "γ ≤ 1/L",
         Quantity(gamma, "the step size, as given", "closed form"),

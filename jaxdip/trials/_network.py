@@ -94,6 +94,16 @@ _LOSSES: Mapping[str, Callable[[Array], AbstractLoss]] = MappingProxyType(
         "lq": lambda q: Lq(q),
     }
 )
+#: The end of the range of each loss's parameter, and whether it is outside.
+_LEAST: Mapping[str, tuple[float, bool]] = MappingProxyType(
+    {
+        "mse": (0.0, False),
+        "power": (0.0, False),
+        "log-cosh": (0.0, False),
+        "huber": (0.0, True),
+        "lq": (1.0, True),
+    }
+)
 #: What else may be recorded at the end, from the data before noise and the network at its start.
 _OBSERVABLES: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -160,6 +170,14 @@ class NetworkTrial(AbstractTrial):
             value = full[name]
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is a whole number, at least 1, got {value!r}")
+        least, strict = _LEAST[str(full["loss"])]
+        q = full["loss_parameter"]
+        if _is_number(q) and not (float(q) > least or (float(q) == least and not strict)):
+            bound = f"{'above' if strict else 'at least'} {least:g}"
+            raise ValueError(f"loss_parameter of {full['loss']!r} is {bound}, got {q!r}")
+        m, n = int(full["m"]), int(full["n"])
+        if full["operator"] == "mask" and m > n:
+            raise ValueError(f"a mask keeps m of n entries, got m={m} of n={n}")
         if not isinstance(full["certify"], bool):
             raise ValueError(f"certify is true or false, got {full['certify']!r}")
         for name in _NUMBERS:

@@ -493,13 +493,14 @@ def _draw(key: Key, program: Program, numbers: Numbers) -> Data:
     """The trial's data, the same whatever they are padded to."""
     dtype = jnp.dtype(program.dtype)
     m_max, n_max, K = program.observations, program.entries, program.width
-    # One folding of purposes, one of rows, two shapes of draws and one inverse error function for
-    # all: each takes long to compile. A row's first entries do not depend on its length, and rows
+    # One folding of purposes, one of rows, one draw and one inverse error function for all: each
+    # takes long to compile. A row's first entries do not depend on its length, and rows
     # have keys of their own.
     keys = keys_for(key, ("operator", "output", "signal", "noise", "init"))
     rows, columns = _row_keys(keys[0], m_max, keys[1], n_max)
-    narrow = _uniform(jnp.concatenate([rows, keys[2:4]]), max(m_max, n_max), dtype)
-    wide = _uniform(jnp.concatenate([columns, keys[4:]]), K, dtype)
+    length = max(m_max, n_max, K)
+    drawn = _uniform(jnp.concatenate([rows, keys[2:4], columns, keys[4:]]), length, dtype)
+    narrow, wide = drawn[: m_max + 2, : max(m_max, n_max)], drawn[m_max + 2 :, :K]
     narrow, z, V = _transform(program.output_law, narrow, wide)
     in_m, in_n, in_k = (
         jnp.arange(size, dtype=jnp.int32) < count

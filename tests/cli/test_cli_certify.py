@@ -92,12 +92,12 @@ def test_the_early_warning_watches_what_the_certificate_stands_on(tmp_path):
 @pytest.mark.parametrize("dynamics", ["isehd", "igahd"])
 def test_inertial_dynamics_without_a_ground_get_a_verdict(dynamics, tmp_path, capsys):
     words = f"--activation relu --width 50 --dynamics {dynamics} --steps 20"
-    assert main(["certify", *words.split(), "--out", str(tmp_path)]) == 0
+    assert main(["certify", *SMALL, *words.split(), "--out", str(tmp_path)]) == 0
     assert "not applicable" in capsys.readouterr().out
 
 
 def test_with_noise_the_theorem_s_stop_is_told(tmp_path, capsys):
-    words = ["certify", *SMALL, "--width", "300000", "--dynamics", "gf,isehd", "--steps", "20"]
+    words = ["certify", *SMALL, "--width", "100000", "--dynamics", "gf,isehd", "--steps", "20"]
     assert main([*words, "--noise", "0.01", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("from then on ‖y(t) − ȳ‖ ≤ 2‖ε‖") == 1
     record = json.loads((tmp_path / "certificates.json").read_text())["certificates"]

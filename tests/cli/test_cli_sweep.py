@@ -17,7 +17,7 @@ from jaxdip.cli import main
 from jaxdip.cli._sweep_config import read_sweep
 from jaxdip.cli._sweep_lines import theory_lines
 from jaxdip.plot import read_config
-from jaxdip.sweeps import Grid, Store
+from jaxdip.sweeps import Grid, Narrow, Store, sweep
 from jaxdip.theory import existence_width
 from jaxdip.trials._result_codes import RESULT_CODES
 
@@ -146,7 +146,7 @@ def test_show_runs_nothing(tmp_path, capsys):
     [
         (("trials = 4", "trails = 4"), "no option 'trails'; did you mean trials?"),
         (("trials = 4", "trials = 0"), "trials is a whole number, at least 1, got 0"),
-        (("seed = 3", "seed = 3.5"), "seed is a whole number, got 3.5"),
+        (("seed = 3", "seed = 3.5"), "seed is a whole number from 0 to 2^63 - 1, got 3.5"),
         (("[grid]", 'trial = "two-layers"\n[grid]'), "did you mean two-layer?"),
         (("[grid]", 'paired = ["x"]\n[grid]'), "paired names 'x'"),
         (("tolerance", "tolerence"), "tolerance"),
@@ -254,3 +254,83 @@ def test_the_source_is_on_record(tmp_path):
     for name in ("plan.json", "summary.json"):
         assert json.loads((tmp_path / "out" / name).read_text())["source"] == source_digest()
     assert re.fullmatch("[0-9a-f]{64}", source_digest())
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (SMALL.replace("k = [8, 16]", "k = [8, 16]\nnoise = [0.0, -1.0]"), "noise is finite and"),
+        (f'event = "convergd"\n{SMALL}', "event is 'convergd'; did you mean converged?"),
+        (f'event = "loss"\n{SMALL}', "event 'loss' is no outcome that happens or not"),
+        (
+            SMALL.replace("k = [8, 16]", 'k = "logspace(1,400,5)"'),
+            "k = logspace(1,400,5): expected",
+        ),
+        (SMALL.replace("seed = 3", "seed = 9223372036854775808"), "seed is a whole number from 0"),
+        (f'trial = ["a"]\n{SMALL}', "trial is ['a']; there are two-layer, network"),
+        ('trial = "network"\n[grid]\nloss = "lq"', "loss_parameter of 'lq' is above 1, got 0.0"),
+        ('trial = "network"\n[grid]\nloss = "huber"', "of 'huber' is above 0, got 0.0"),
+        (
+            'trial = "network"\n[grid]\noperator = "mask"\nm = 9\nn = 3',
+            "a mask keeps m of n entries, got m=9 of n=3",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_trial_has_run(text, line, tmp_path, capsys):
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    assert main(["sweep", str(path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_unit_in_flight_is_abandoned_when_its_grace_is_over(tmp_path):
+    """A trial of hours: nothing but the end of the process ends it."""
+    text = SMALL.replace("steps = 500", "steps = 2000000000\nstep = 1e-12")
+    path = described(tmp_path, text)
+    words = ["sweep", str(path), "--threads", "1", "--grace", "0.1", "--out", str(tmp_path / "o")]
+    code = (
+        "import signal, sys; from jaxdip.cli import sweep as here, main\n"
+        "before = here.finish\n"
+        "def then(*a, **k):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    k['stop'] = lambda: False\n"
+        "    return before(*a, **k)\n"
+        "here.finish = then\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=env, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 75, done.stderr
+    assert "the units in flight are abandoned" in done.stderr
+    assert Store.open(tmp_path / "o").done() == set()
+
+
+def test_a_broken_unit_is_computed_again_in_the_same_run(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    before = xr.open_zarr(tmp_path / "out" / "result.zarr").load()
+    path = min((tmp_path / "out" / "units").rglob("u-*.npz"))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="set aside"):
+        assert run(tmp_path) == 0
+    after = xr.open_zarr(tmp_path / "out" / "result.zarr").load()
+    xr.testing.assert_identical(before.drop_attrs(), after.drop_attrs())
+    assert "are left" not in capsys.readouterr().out
+
+
+def test_a_folder_of_the_library_s_own_is_read(tmp_path, capsys):
+    key, grid = jax.random.key(0), {"a": [1.0, 2.0]}
+    trial = lambda key, point: {"x": jax.random.uniform(key), "up": point["a"] > 1.5}  # noqa: E731
+    rule = Narrow(lambda outcomes: outcomes["up"], 0.9)
+    sweep(trial, grid, trials=4, key=key, block=2, enough=rule, store=tmp_path / "own")
+    table = tmp_path / "x.csv"
+    assert main(["status", str(tmp_path / "own"), "--export", str(table)]) == 0
+    assert "outcomes: up, x; --event NAME" in capsys.readouterr().out
+    assert len(table.read_text().splitlines()) > 4
+    assert main(["status", str(tmp_path / "own"), "--event", "up"]) == 0
+    assert "1.000" in capsys.readouterr().out

@@ -68,7 +68,7 @@ def numbers_of(driver):
 
 
 @pytest.mark.parametrize("driver", FLOWS + METHODS)
-def test_derivatives_are_those_of_finite_differences(driver, key):
+def test_derivatives_are_those_of_finite_differences_in_both_modes(driver, key):
     final = objective(key, driver)
     value, reverse = jax.jit(final), jax.jit(jax.grad(final))(AT)
     h = 1e-4
@@ -82,13 +82,7 @@ def test_derivatives_are_those_of_finite_differences(driver, key):
         difference = (4 * near - far) / 3
         assert abs(difference) > 1e-6, name
         assert float(reverse[name]) == pytest.approx(difference, rel=1e-5), name
-
-
-@pytest.mark.parametrize("driver", METHODS)
-def test_forward_and_reverse_mode_agree(driver, key):
-    def final(gamma):
-        return objective(key, driver)({**AT, "gamma": gamma})
-
-    reverse = jax.grad(final)(0.05)
-    forward = jax.jvp(final, (0.05,), (1.0,))[1]
-    assert float(forward) == pytest.approx(float(reverse), rel=1e-10)
+    if driver in METHODS:
+        towards = {name: 1.0 if name == "gamma" else 0.0 for name in AT}
+        forward = jax.jit(lambda at: jax.jvp(final, (at,), (towards,))[1])(AT)
+        assert float(forward) == pytest.approx(float(reverse["gamma"]), rel=1e-10)

@@ -277,7 +277,7 @@ def test_other_trials_are_computed_in_tiles(tmp_path):
     options = {"trials": 5, "key": jax.random.key(1), "mesh": jax.local_devices()[:1]}
     grid = {"a": [0.1, 0.2, 0.3]}
     tiles = sweep(walk, grid, lanes=8, block=2, **options)
-    assert tiles.provenance["fingerprint"]["kernel"] == "tile of 8"
+    assert tiles.provenance["fingerprint"]["kernel"] == "tiles of 8"
     alone = sweep(walk, grid, lanes=0, block=5, **options)
     assert tiles["x"].tobytes() == alone["x"].tobytes()
     np.testing.assert_allclose(tiles["y"], alone["y"], rtol=1e-13)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import jaxdip
-from jaxdip.sweeps import Grid, Store, Sweep, Unit, cell_key, sweep
+from jaxdip.sweeps import AbstractTrial, Grid, Narrow, Store, Sweep, Unit, cell_key, sweep
 from jaxdip.sweeps._store import digest
 
 KEY = jax.random.key(3)
@@ -540,6 +540,70 @@ def test_a_store_of_another_release_is_mixed_on_request(tmp_path):
     assert found.complete
     _, meta = Store.open(tmp_path).read(Unit(0, 0, 2))
     assert meta["fingerprint"]["jaxlib"] != "0.0.1"
+
+
+def test_another_code_is_another_trial(tmp_path):
+    """Also where it is in a class's method, and a class of the same name."""
+
+    def made(factor):
+        class Drawn(AbstractTrial):
+            def program(self, point):
+                return ()
+
+            def numbers(self, point):
+                return {"a": jnp.asarray(point["a"])}
+
+            def run(self, key, program, numbers):
+                return {"x": factor(jax.random.uniform(key))}
+
+        class Doubled(Drawn):
+            def run(self, key, program, numbers):
+                return {"x": 2 * jax.random.uniform(key)}
+
+        class Tripled(Drawn):
+            def run(self, key, program, numbers):
+                return {"x": 3 * jax.random.uniform(key)}
+
+        return Doubled, Tripled
+
+    Doubled, Tripled = made(lambda x: x)
+    Tripled.__name__ = Tripled.__qualname__ = "Doubled"
+    grid = {"a": [1.0, 2.0]}
+    run(Doubled(), grid, 2, store=tmp_path)
+    with pytest.raises(ValueError, match="trial_digest: the folder has"):
+        run(Tripled(), grid, 2, store=tmp_path)
+
+
+def test_the_kind_of_draws_is_part_of_the_identity(tmp_path):
+    run(draw, {"a": [1.0, 2.0]}, 4, store=tmp_path)
+    with (
+        jax.threefry_partitionable(False),
+        pytest.raises(ValueError, match="threefry_partitionable: the folder has true"),
+    ):
+        run(draw, {"a": [1.0, 2.0]}, 4, store=tmp_path)
+
+
+def test_threads_draw_as_their_caller_does():
+    whole = lambda key, point: {"x": jax.random.uniform(key, (3,))}  # noqa: E731
+    with jax.threefry_partitionable(False):
+        inside = run(whole, {}, 1)["x"]
+        key = jax.random.fold_in(cell_key(KEY, {}), 0)
+        np.testing.assert_array_equal(inside[0], jax.random.uniform(key, (3,)))
+    assert not np.any(inside == run(whole, {}, 1)["x"])
+
+
+def test_a_rule_is_asked_once_a_block(tmp_path):
+    asked = []
+
+    def seen(outcomes):
+        asked.append(len(outcomes["x"]))
+        return outcomes["x"] > 0.5
+
+    rule = Narrow(seen, 1e-6)
+    found = run(draw, {"a": [1.0]}, 40, block=2, store=tmp_path, enough=rule)
+    assert found.complete
+    # Of 20 blocks 19 while it runs, and all when they are collected.
+    assert len(asked) <= 2 * 20
 
 
 # --- progress and pools ------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def test_gradient_descent_stays_below_its_bounds(seed, both):
 
 def test_the_inertial_flow_stays_below_its_bounds():
     for weight in (0.5, 1.7):
-        problem, g = wide(3, k=200_000, loss=jd.losses.MSE(weight), offset=0.1)
+        problem, g = wide(3, k=60_000, loss=jd.losses.MSE(weight), offset=0.1)
         mu = theory.ground(problem, g, "sketched").mu.value * (2 * weight) ** 0.5
         pairs = {"talk": (mu, 1 / (2 * mu)), "better": theory.isehd_parameters(mu)}
         rates = {}
@@ -75,7 +75,7 @@ def test_the_inertial_flow_stays_below_its_bounds():
 
 
 def test_igahd_stays_below_its_bounds():
-    problem, g = wide(4, k=1_000_000, offset=0.02)
+    problem, g = wide(4, k=400_000, offset=0.02)
     base = theory.ground(problem, g, "sketched")
     L = jd.gradient_lipschitz(problem, g)
     alpha = float(base.mu.value)
@@ -225,7 +225,7 @@ def test_the_recovery_bound_has_its_three_parts():
     """A square and well conditioned: λ = σ_A, dist = 0, and the bound lies above the error."""
     key = jax.random.key(0)
     A = jd.operators.WithSpectrum.evenly_spaced(3, key)
-    g = jd.TwoLayer(latent=4, width=400_000, out=3, key=key)
+    g = jd.TwoLayer(latent=4, width=150_000, out=3, key=key)
     u = jd.on_sphere(4, key=key)
     x = g(u) + jnp.array([0.1, -0.1, 0.05])
     noise = 0.01 * jax.random.normal(key, (3,))
@@ -299,7 +299,7 @@ def test_a_consistent_tall_operator_is_served():
     """Rank n < m with y in the range: the loss reaches zero, and the r-th value carries it."""
     key = jax.random.key(2)
     A = jd.operators.Gaussian(m=5, n=3, key=key)
-    g = jd.TwoLayer(latent=4, width=200_000, out=3, key=key)
+    g = jd.TwoLayer(latent=4, width=80_000, out=3, key=key)
     u = jd.on_sphere(4, key=key)
     y = A(g(u) + jnp.array([0.1, 0.05, -0.1]))
     problem = jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=y)
