@@ -88,23 +88,22 @@ def _probe(described: Sweep, cell: int, device: Any) -> _Probe:
 
 
 def _programs(programs: collections.Counter[Hashable]) -> str:
-    """How many cells each program has, and what it is: sizes are padded."""
+    """How many cells each program has, and in what the programs differ: sizes are padded."""
+    fields = [_fields(program) for program in programs]
+    common = set.intersection(*(set(one) for one in fields))
+    told = [[item for item in one if item not in common] for one in fields]
     rows = [["cells", "program"]]
-    for program, cells in programs.most_common(_ROWS):
-        rows.append([str(cells), _words(program)])
+    counts = zip(programs.values(), told, strict=True)
+    for cells, words in sorted(counts, key=lambda row: -row[0])[:_ROWS]:
+        rows.append([str(cells), ", ".join(words) or "one for all"])
     more = len(programs) - _ROWS
     return table(rows) + (f"\n… and {more} more programs" if more > 0 else "")
 
 
-def _words(program: Any) -> str:
-    """A program's fields; of tuples the names and values."""
+def _fields(program: Any) -> list[str]:
+    """A program in words, one an entry."""
     if dataclasses.is_dataclass(program) and not isinstance(program, type):
-        fields = (
-            (field.name, getattr(program, field.name)) for field in dataclasses.fields(program)
-        )
-        return ", ".join(f"{name} {value}" for name, value in fields)
-    if not isinstance(program, tuple):
-        return str(program)
-    return ", ".join(
-        " ".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in program
-    )
+        names = [field.name for field in dataclasses.fields(program)]
+        return [f"{name} {getattr(program, name)}" for name in names]
+    items = program if isinstance(program, tuple) else (program,)
+    return [" ".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in items]
