@@ -17,8 +17,8 @@ def text():
 
 def test_the_examples_run_as_printed(text):
     first, images = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    shorter = images.replace("steps=2000", "steps=20").replace("seeds=5", "seeds=2")
-    assert shorter.count("steps=20,") == shorter.count("seeds=2,") == 1
+    shorter = images.replace('"steps": 2000', '"steps": 20').replace('"seeds": 5', '"seeds": 2')
+    assert shorter.count('"steps": 20,') == shorter.count('"seeds": 2}') == 1
     example = f"{first}\n{shorter}"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],
