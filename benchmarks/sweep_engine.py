@@ -10,6 +10,10 @@
 Prints medians; `--quick` takes eight shapes, fewer steps and 50 000 trials.
 
     python -m benchmarks.sweep_engine
+
+Measured (2 cores, November 2026): cold 29 s for the 40 shapes, of which the numbers are 10 s (15
+programs to compile); one thread 22.6 s, two 11.7 s, 1.92 times as fast (m = 4 and 5, three widths,
+200 trials); 10^6 trials in 12 s and 496 MiB, 450 of them before the first.
 """
 
 import argparse

@@ -15,6 +15,14 @@ trials takes, which is not counted (torch's is not either). Without torch its ro
 it says so. `--quick` runs k = 100 and 1000, fewer iterations and repeats.
 
     python -m benchmarks.sweep_throughput
+
+Nanoseconds a unit of its last output (`--quick`, one core of two, November 2026, medians):
+
+    k, dtype          jaxdip  floor  torch reduced  torch vmap  torch module
+    100, float64       2.49   2.36       7.14           911          3185
+    1000, float64      2.07   2.24       3.09          2153          1633
+    100, float32       1.36   1.18       5.96           277          2504
+    1000, float32      0.77   0.63       1.54           514          1025
 """
 
 import argparse
