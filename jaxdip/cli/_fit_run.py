@@ -260,7 +260,7 @@ def _run_tiles(
             result, act = _run_whole(part, recipe, key, None, interrupt)
             down = ramp(row.stop - row.start, fit.overlap, i == 0, i == len(rows) - 1)
             right = ramp(column.stop - column.start, fit.overlap, j == 0, j == len(columns) - 1)
-            weight = np.multiply.outer(down, right).reshape((*part_shape(part)[:2], 1))
+            weight = np.multiply.outer(down, right).reshape((len(down), len(right), 1))
             weight = weight if len(shape) == 3 else weight[..., 0]
             weights[row, column] += weight
             made = _images(result)
@@ -272,11 +272,6 @@ def _run_tiles(
     assert result is not None
     seen = np.where(weights > 0, weights, np.nan)
     return result, {name: total / seen for name, total in sums.items()}, act
-
-
-def part_shape(problem: FitProblem) -> tuple[int, ...]:
-    """The shape of the image."""
-    return tuple(problem.operator.in_structure.shape)
 
 
 def seed_key(seed: int, index: int) -> Key:

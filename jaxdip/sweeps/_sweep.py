@@ -194,7 +194,8 @@ class Sweep:
         size = -(-room * self.block // width) * width
         cell = np.full(size, len(cells) - 1, np.int32)
         ids = np.full(size, units[-1].start, np.int32)
-        positions = [cells.index(unit.cell) for unit in units]
+        position = {cell: i for i, cell in enumerate(cells)}
+        positions = [position[unit.cell] for unit in units]
         cell[:wanted] = np.repeat(positions, [unit.count for unit in units])
         ids[:wanted] = np.concatenate([unit.start + np.arange(unit.count) for unit in units])
         program = self.trial.program(points[0])

@@ -124,9 +124,11 @@ class _Todo:
                     closed.add(cell)
                     continue
                 for one in (*before, unit):
-                    if one.name not in self._seen | self._given:
+                    if one.name in self._given:
+                        continue
+                    if one.name not in self._seen:
                         self._seen |= self._keeper.done()
-                    if one.name not in self._seen | self._given:
+                    if one.name not in self._seen:
                         yield one
 
     def _program(self, cell: int) -> Hashable:
