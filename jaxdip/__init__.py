@@ -96,7 +96,7 @@ from jaxdip.reconstruction import reconstruct as reconstruct
 __version__ = "0.1.0"
 
 # Loaded on first use, so that `import jaxdip` stays light: they bring matplotlib and file formats.
-_LAZY = ("imaging", "plot", "sweeps", "trials")
+_LAZY = ("experiments", "imaging", "plot", "sweeps", "trials")
 
 
 def __getattr__(name: str):

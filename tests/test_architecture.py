@@ -43,6 +43,9 @@ MAY_IMPORT = {
     "trials": {"sweeps", "theory", "analysis", "dynamics", "problem", "generators", "operators"}
     | {"losses", "_certify"},
     "plot": {"dynamics", "problem", "sweeps"},
+    "experiments": {"plot", "trials", "sweeps", "reconstruction", "stopping", "theory", "analysis"}
+    | {"dynamics", "problem", "generators", "operators", "losses", "noise", "imaging"}
+    | {"_certify"},
 }
 EVERYTHING = {"cli", "__main__", "__init__", "_certify"}
 

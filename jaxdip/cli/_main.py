@@ -17,6 +17,7 @@ _COMMANDS = {
     "sweep": ("jaxdip.cli.sweep", "SweepCommand", "run a Monte Carlo sweep from a file"),
     "status": ("jaxdip.cli.status", "Status", "how far a sweep is, and what it found"),
     "batch": ("jaxdip.cli.batch", "Batch", "print a script that runs a sweep on a cluster"),
+    "reproduce": ("jaxdip.cli.reproduce", "Reproduce", "the papers' figures and claims, by name"),
     "compare": ("jaxdip.cli.compare", "Compare", "measure how a method approaches its flow"),
 }
 _DONE, _FAILED, _USAGE = 0, 1, 2

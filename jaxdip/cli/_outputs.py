@@ -84,12 +84,12 @@ def plain(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
-def table(rows: list[list[str]]) -> str:
-    """Text in columns, the first flush left and the rest flush right; the first row is a head."""
+def table(rows: list[list[str]], left: int = 1) -> str:
+    """Text in columns, the first so many flush left and the rest right; the first row is a head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
+            cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -14,9 +14,8 @@ import tyro
 
 from jaxdip.cli._forward import require
 from jaxdip.cli._runtime import Machine, UsageError
+from jaxdip.cli._signals import CONTINUE
 
-#: The exit status of a sweep that wants to be started again.
-_CONTINUE = 75
 _SLURM = {"cpus", "time", "partition", "account", "gpus", "memory", "notice"}
 #: The flags that mean something to each target; --out, --name and --program do to all.
 _FLAGS = {
@@ -218,7 +217,7 @@ class Batch:
             sent = "the sweep finishes or drops the unit in hand"
         head = "\n".join([*lines, "#SBATCH --requeue"])
         return _SLURM_SCRIPT.format(
-            options=head, job=job, command=command, sent=sent, again=_CONTINUE
+            options=head, job=job, command=command, sent=sent, again=CONTINUE
         )
 
     def _srun(self) -> list[str]:
@@ -365,7 +364,7 @@ def _failure_rules() -> list[object]:
 
     moved = [{"type": "DisruptionTarget", "status": "True"}]
     return [
-        on_exit("Ignore", _CONTINUE),
+        on_exit("Ignore", CONTINUE),
         {"action": "Ignore", "onPodConditions": moved},
         # A wrong call is wrong every time.
         on_exit("FailJob", 2),

@@ -1,0 +1,66 @@
+"""Every experiment runs in its smoke preset through the command, and leaves what it promises."""
+
+import json
+
+import pytest
+import xarray as xr
+
+from jaxdip.cli import main
+from jaxdip.experiments import EXPERIMENTS, PRESETS, find
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in EXPERIMENTS])
+def test_the_smoke_preset_leaves_data_figures_and_verdicts(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    assert main(["reproduce", name, "--preset", "smoke", "--out", str(tmp_path / "out")]) == 0
+    folder = tmp_path / "out" / name / "smoke"
+    claims = json.loads((folder / "claims.json").read_text())
+    assert claims["claims"], "an experiment without a claim shows nothing"
+    names = [claim["name"] for claim in claims["claims"]]
+    assert len(set(names)) == len(names)
+    assert claims["config"]["experiment"] == name
+    assert list(folder.glob("*.png"))
+    assert list(folder.glob("*.pdf"))
+    data = xr.open_zarr(folder / "result.zarr")
+    assert data.data_vars
+    told = capsys.readouterr().out
+    assert all(one in told for one in names)
+
+
+@pytest.mark.parametrize("kind", EXPERIMENTS, ids=lambda kind: kind.name)
+def test_an_experiment_describes_itself(kind):
+    presets = kind.presets()
+    assert set(presets) == set(PRESETS) == set(kind.costs)
+    assert all(type(preset) is kind for preset in presets.values())
+    assert all(hash(preset) == hash(preset) for preset in presets.values())
+    assert kind.title
+    assert kind.source
+
+
+def test_names_are_unique_and_found_by_the_nearest():
+    names = [kind.name for kind in EXPERIMENTS]
+    assert len(set(names)) == len(names)
+    assert find(names[0]) is EXPERIMENTS[0]
+    with pytest.raises(ValueError, match="did you mean gd-1b"):
+        find("gd-1-b")
+
+
+def test_the_list_names_all(capsys):
+    assert main(["reproduce", "--list"]) == 0
+    told = capsys.readouterr().out
+    assert all(kind.name in told for kind in EXPERIMENTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "give an experiment's name"),
+        (["--all", "gd-1b"], "leave out gd-1b"),
+        (["gd-1x"], "did you mean gd-1b"),
+    ],
+)
+def test_wrong_calls_are_told_in_one_line(words, told, capsys):
+    assert main(["reproduce", *words]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
