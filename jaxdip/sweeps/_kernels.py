@@ -1,15 +1,19 @@
 """Programs that compute a batch of trials: one after another, in tiles, or in refilled lanes."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdip._types import Array, Bool, Int, Key, Tree
 from jaxdip.sweeps._trial import AbstractLoopTrial, AbstractTrial
+
+#: Bytes of the states that wait to be continued.
+_WAITING = 2**24
 
 
 @eqx.filter_jit
@@ -36,6 +40,94 @@ def one_by_one(
         return trial.run(jax.random.fold_in(cell_key, i), program, numbers)
 
     return jax.lax.map(one, ids)
+
+
+def begun_apart(
+    trial: AbstractLoopTrial,
+    program: Hashable,
+    numbers: Tree,
+    cell_key: Key,
+    ids: Int[Array, " T"],
+) -> dict[str, Array]:
+    """As `one_by_one`, in two programs: what begins the trials is shared by many of those that end.
+
+    The states wait in memory in between, so they are made a few at a time.
+
+    Args:
+        trial: the trial.
+        program: of the cell.
+        numbers: of the cell.
+        cell_key: see `sweeps.cell_key`.
+        ids: which trials.
+
+    Returns:
+        The outcomes, stacked.
+    """
+    size = together(trial, program, numbers, cell_key, len(ids))
+    first, parts = trial.beginning(program), []
+    for start in range(0, len(ids), size):
+        # As many every time, for one program; of the last, only those that are wanted.
+        wanted = np.int32(min(size, len(ids) - start))
+        some = ids[start + np.minimum(np.arange(size), wanted - 1)]
+        states = begin_each(trial, first, numbers, cell_key, some, wanted)
+        made = end_each(trial, program, states, wanted)
+        parts.append(jax.tree.map(lambda x, n=wanted: x[:n], jax.device_get(made)))
+    return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
+
+
+def together(
+    trial: AbstractLoopTrial, program: Hashable, numbers: Tree, cell_key: Key, count: int
+) -> int:
+    """How many states `begun_apart` makes at a time: as many as take 16 MiB, in equal parts."""
+    begin = partial(trial.begin, program=trial.beginning(program))
+    state = jax.eval_shape(lambda key, x: begin(key, numbers=x), cell_key, numbers)
+    each = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    parts = -(-count * max(1, each) // _WAITING)
+    return -(-count // parts)
+
+
+@eqx.filter_jit
+def begin_each(
+    trial: AbstractLoopTrial,
+    program: Hashable,
+    numbers: Tree,
+    cell_key: Key,
+    ids: Int[Array, " T"],
+    wanted: Int[Array, ""],
+) -> Tree:
+    """The states of the first `wanted` trials, stacked; zeros beyond."""
+
+    def one(i: Array) -> Tree:
+        return trial.begin(jax.random.fold_in(cell_key, i), program, numbers)
+
+    return _each(one, ids, wanted)
+
+
+@eqx.filter_jit
+def end_each(
+    trial: AbstractLoopTrial, program: Hashable, states: Tree, wanted: Int[Array, ""]
+) -> dict[str, Array]:
+    """The outcomes of the first `wanted` of those states, one after another; zeros beyond."""
+
+    def one(state: Tree) -> dict[str, Array]:
+        state = trial.cut(program, state)
+        state = jax.lax.while_loop(trial.running, partial(trial.step, program), state)
+        return trial.outcome(program, state)
+
+    return _each(one, states, wanted)
+
+
+def _each(function: Callable[..., Tree], xs: Tree, wanted: Int[Array, ""]) -> Tree:
+    """`function` of the first so many of xs. The body does not see how many: see `one_by_one`."""
+    size = jax.tree.leaves(xs)[0].shape[0]
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], xs))
+    out = jax.tree.map(lambda s: jnp.zeros((size, *s.shape), s.dtype), shapes)
+
+    def body(i: Array, out: Tree) -> Tree:
+        made = function(jax.tree.map(lambda x: x[i], xs))
+        return jax.tree.map(lambda x, y: x.at[i].set(y), out, made)
+
+    return jax.lax.fori_loop(0, wanted, body, out)
 
 
 @eqx.filter_jit

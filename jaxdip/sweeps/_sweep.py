@@ -15,7 +15,15 @@ from jaxdip._source import source_digest
 from jaxdip._types import Device, Key
 from jaxdip.sweeps._grid import Grid, Value, cell_key
 from jaxdip.sweeps._identity import numerical_identity, trial_digest
-from jaxdip.sweeps._kernels import in_lanes, in_tile, one_by_one
+from jaxdip.sweeps._kernels import (
+    begin_each,
+    begun_apart,
+    end_each,
+    in_lanes,
+    in_tile,
+    one_by_one,
+    together,
+)
 from jaxdip.sweeps._refine import Narrow
 from jaxdip.sweeps._trial import AbstractLoopTrial, AbstractTrial, FunctionTrial
 from jaxdip.sweeps._unit import Unit
@@ -159,11 +167,13 @@ class Sweep:
     def memory(self, unit: Unit, device: Device) -> int:
         """Bytes that the program of a unit works in, its arguments and outcomes included."""
         kernel, arguments = self._call([unit], device)
-        found = kernel.lower(*arguments).compile().compiled.memory_analysis()
-        if found is None:
-            return 0
-        whole = found.temp_size_in_bytes + found.argument_size_in_bytes
-        return whole + found.output_size_in_bytes
+        if kernel is not begun_apart:
+            return _bytes(kernel, *arguments)
+        trial, program, numbers, key, ids = arguments
+        size = together(trial, program, numbers, key, len(ids))
+        first = (trial, trial.beginning(program), numbers, key, ids[:size], np.int32(size))
+        states = begin_each(*first)
+        return max(_bytes(begin_each, *first), _bytes(end_each, trial, program, states, first[-1]))
 
     def _call(self, units: Sequence[Unit], device: Device) -> tuple[Any, tuple[Any, ...]]:
         """The kernel for these units, and what it is called with."""
@@ -179,7 +189,8 @@ class Sweep:
         key, numbers, ids = jax.device_put(
             (cell_key(self.key, point, self.paired), numbers, jnp.asarray(ids, jnp.int32)), device
         )
-        return one_by_one, (self.trial, program, numbers, key, ids)
+        apart = isinstance(self.trial, AbstractLoopTrial)
+        return begun_apart if apart else one_by_one, (self.trial, program, numbers, key, ids)
 
     def _side_by_side(self, units: Sequence[Unit], device: Device) -> tuple[Any, tuple[Any, ...]]:
         width, room = self._width(device), self.room(device)
@@ -206,6 +217,15 @@ class Sweep:
         if isinstance(self.trial, AbstractLoopTrial):
             return in_lanes, (*drawn, _CHUNK, count)
         return in_tile, drawn
+
+
+def _bytes(kernel: Any, *arguments: Any) -> int:
+    """What a compiled kernel works in."""
+    found = kernel.lower(*arguments).compile().compiled.memory_analysis()
+    if found is None:
+        return 0
+    whole = found.temp_size_in_bytes + found.argument_size_in_bytes
+    return whole + found.output_size_in_bytes
 
 
 def _rule(rule: Narrow) -> dict[str, Any]:

@@ -43,6 +43,19 @@ class AbstractLoopTrial(AbstractTrial):
     it. A state holds all that belongs to the trial, its data included.
     """
 
+    def beginning(self, program: Hashable) -> Hashable:
+        """The program that trials of this one are begun in, where they run one by one.
+
+        To draw and prepare a trial takes longer to compile than its loop. So several programs may
+        share a coarser one to begin in, such as one of larger shapes, from whose states `cut` takes
+        theirs. By default each begins in itself.
+        """
+        return program
+
+    def cut(self, program: Hashable, state: Tree) -> Tree:
+        """What `begin` made in `beginning(program)`, as a state of this program."""
+        return state
+
     @abc.abstractmethod
     def begin(self, key: Key, program: Hashable, numbers: Tree) -> Tree:
         """The state before the first step."""

@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
@@ -60,6 +61,10 @@ def run_units(
             todo.end()
 
 
+#: How many units are passed over at most for the sake of one whose program is there.
+_AHEAD = 200
+
+
 class _Todo:
     """The units that are left, shared by the threads of a process."""
 
@@ -84,7 +89,11 @@ class _Todo:
             units.sort(key=lambda unit: (rank[unit.cell], unit))
         self._total = len(units)
         self._seen, self._given = keeper.done(), set[str]()
-        self._held: Unit | None = None
+        self._held: deque[Unit] = deque()
+        # Rounds decide on a unit when it is asked for, so they are not asked ahead.
+        self._ahead = _AHEAD if described.enough is None else 0
+        self._compiling: set[Hashable] = set()
+        self._compiled: set[Hashable] = set()
         order = self._order if described.enough is None else self._by_rounds
         self._left = order(units, index, workers)
 
@@ -142,16 +151,39 @@ class _Todo:
         with self._lock:
             if self._ended or (self._stop is not None and self._stop()):
                 return units
-            while len(units) < room:
-                unit, self._held = self._held or next(self._left, None), None
-                if unit is None:
-                    break
-                if units and not self._together(units[0], unit):
-                    self._held = unit
-                    break
+            unit = self._first()
+            while unit is not None:
                 units.append(unit)
                 self._given.add(unit.name)
+                if len(units) == room:
+                    break
+                unit = self._held.popleft() if self._held else next(self._left, None)
+                if unit is not None and not self._together(units[0], unit):
+                    self._held.appendleft(unit)
+                    break
+            if units:
+                self._compiling |= {self._program(units[0].cell)} - self._compiled
         return units
+
+    def _first(self) -> Unit | None:
+        """The next unit, or one near it whose program no other thread is compiling.
+
+        Two threads that met a new program at once would both compile it.
+        """
+        for place, unit in enumerate(self._held):
+            if self._program(unit.cell) not in self._compiling:
+                del self._held[place]
+                return unit
+        while (unit := next(self._left, None)) is not None:
+            if self._program(unit.cell) not in self._compiling or len(self._held) >= self._ahead:
+                return unit
+            self._held.append(unit)
+        return self._held.popleft() if self._held else None
+
+    def _done_compiling(self, unit: Unit) -> None:
+        with self._lock:
+            self._compiled.add(self._program(unit.cell))
+            self._compiling -= self._compiled
 
     def _together(self, one: Unit, other: Unit) -> bool:
         """Whether two units may be computed at once; a round's end tells what the next needs."""
@@ -178,6 +210,7 @@ class _Todo:
         while units := self._next(room):
             began = time.perf_counter()
             made = self._sweep.compute(units, device)
+            self._done_compiling(units[0])
             seconds = (time.perf_counter() - began) / len(units)
             for unit, outcomes in zip(units, made, strict=True):
                 self._keeper.commit(unit, outcomes, {"seconds": seconds, "device": str(device)})

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdip.sweeps import AbstractLoopTrial, _sweep, in_lanes, one_by_one, sweep
+from jaxdip.sweeps import AbstractLoopTrial, _kernels, _sweep, cell_key, in_lanes, one_by_one, sweep
+from jaxdip.sweeps._kernels import begin_each, begun_apart
 
 N, TRACES = 5, []
 
@@ -305,3 +306,81 @@ def test_threads_that_need_one_program_trace_it_once():
 
 def swept_with(grid, mesh):
     return sweep(TRIAL, grid, trials=8, key=jax.random.key(2), block=1, mesh=mesh)
+
+
+# --- begun apart -----------------------------------------------------------------------------
+
+
+class _Shared(AbstractLoopTrial):
+    """z ← z/2 from a draw of `program` numbers, begun with at least eight."""
+
+    def program(self, point):
+        return point["size"]
+
+    def numbers(self, point):
+        return jnp.asarray(point["end"])
+
+    def beginning(self, program):
+        return max(program, 8)
+
+    def cut(self, program, state):
+        return {**state, "z": state["z"][:program]}
+
+    def begin(self, key, program, numbers):
+        BEGUN.append(program)
+        return {"z": jax.random.normal(key, (program,)), "end": numbers}
+
+    def running(self, state):
+        return jnp.max(jnp.abs(state["z"])) > state["end"]
+
+    def step(self, program, state):
+        return {**state, "z": state["z"] / 2}
+
+    def outcome(self, program, state):
+        return {"z": state["z"][:3], "sum": jnp.sum(state["z"])}
+
+
+BEGUN = []
+
+
+def apart(size, which, key, end=0.01):
+    trial = _Shared()
+    return host(begun_apart(trial, size, jnp.asarray(end), key, ids(*which)))
+
+
+def test_programs_that_begin_alike_are_begun_in_one_compiled_form(key):
+    BEGUN.clear()
+    for size in (3, 5, 8):
+        apart(size, range(6), key)
+    # Shapes are asked for too, which compiles nothing.
+    compiled = begin_each._cached._cache_size()
+    apart(4, range(6), key)
+    assert set(BEGUN) == {8}
+    assert begin_each._cached._cache_size() == compiled
+
+
+def test_a_sweep_begins_loops_apart(key):
+    grid, options = {"size": [3, 5], "end": 0.01}, {"trials": 4, "key": key}
+    whole = sweep(_Shared(), grid, **options)
+    for cell, size in enumerate((3, 5)):
+        made = apart(size, range(4), cell_key(key, {"size": size, "end": 0.01}))
+        assert np.array_equal(whole["sum"][cell], made["sum"])
+
+
+def test_begun_apart_a_trial_is_what_it_would_be_in_one(key):
+    for size in (3, 8, 11):
+        found = apart(size, range(6), key)
+        for i in range(6):
+            drawn = jax.random.normal(jax.random.fold_in(key, i), (max(size, 8),))[:size]
+            halvings = max(0, int(np.ceil(np.log2(np.max(np.abs(drawn)) / 0.01))))
+            np.testing.assert_allclose(found["z"][i], drawn[:3] / 2**halvings, rtol=1e-15)
+            np.testing.assert_allclose(found["sum"][i], np.sum(drawn) / 2**halvings, rtol=1e-13)
+
+
+def test_states_that_wait_take_bounded_memory_and_change_no_bit(key, monkeypatch):
+    whole = apart(3, range(11), key)
+    monkeypatch.setattr(_kernels, "_WAITING", 3 * (8 * 8 + 8))
+    assert _kernels.together(_Shared(), 3, jnp.asarray(0.01), key, 11) == 3
+    assert_same_bits(whole, apart(3, range(11), key))
+    alone = apart(3, [7], key)
+    assert_same_bits({name: x[7:8] for name, x in whole.items()}, alone)
