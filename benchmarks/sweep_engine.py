@@ -1,8 +1,10 @@
 """What does a sweep cost beside its numbers, and how does it grow with threads and trials?
 
-    overhead   40 shapes (n = 5, m = 1 … 5, eight widths from 10 to 1000), 50 trials each, up to
-               100 000 steps of gradient descent to a loss of 1e-14: seconds from a cold start, with
-               compilation, store and progress, against the same trials compiled and kept nowhere
+    overhead   40 shapes, those of Figure 1b of arXiv 2403.05395 (n = 5, m = 1 … 4, ten widths
+               from 10 to 10 000, γ = 1/L), 50 trials each, up to 100 000 steps of gradient descent
+               to a loss of 1e-14: seconds from a cold start, with compilation, store and progress,
+               against the same trials compiled and kept nowhere
+    small      likewise 40 shapes whose numbers take seconds (m = 1 … 5, widths up to 1000)
     threads    the same cells compiled, on one thread and on one a core
     memory     10^6 trials of the smallest problem (n = 2, m = 1, k = 8, 20 steps), in a process of
                its own: the most that it held, and what it held before the first trial
@@ -35,6 +37,7 @@ from jaxdip.sweeps import every_core, sweep  # noqa: E402
 from jaxdip.trials import TwoLayerTrial  # noqa: E402
 
 _WIDTHS = [10, 20, 50, 100, 200, 300, 500, 1000]
+_PAPER = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 
 
 def run(grid: dict[str, Any], trials: int, **options: Any) -> float:
@@ -102,17 +105,21 @@ def main():
     parser = argparse.ArgumentParser(description="What a sweep costs beside its numbers.")
     parser.add_argument("--quick", action="store_true", help="fewer shapes, steps and trials")
     quick = parser.parse_args().quick
-    shapes = {"m": [1, 2, 3, 4, 5], "k": _WIDTHS}
-    grid = {"n": 5, **shapes, "steps": 100_000}
+    grid: dict[str, Any] = {"n": 5, "m": [1, 2, 3, 4, 5], "k": _WIDTHS, "steps": 100_000}
     if quick:
         grid |= {"m": [1, 3], "k": _WIDTHS[::2], "steps": 5000}
+    paper = grid | {"m": [1, 2, 3, 4], "k": _PAPER}
     result: dict[str, Any] = {"benchmark": "sweep_engine", "grid": grid}
-    result["overhead"] = found = overhead(grid, 50, 1 if quick else 2)
-    print(
-        f"overhead: cold {found['cold']:.1f} s, compiled {found['compiled']:.1f} s, numbers alone "
-        f"{found['numbers']:.1f} s: {found['share']:.1%} more, of it store and progress "
-        f"{found['share_of_store']:.1%}"
-    )
+    for name, shapes in {"overhead": paper, "small": grid}.items():
+        if quick and name == "overhead":
+            continue
+        jax.clear_caches()
+        result[name] = found = overhead(shapes, 50, 1 if quick else 2)
+        print(
+            f"{name}: cold {found['cold']:.1f} s, compiled {found['compiled']:.1f} s, numbers "
+            f"alone {found['numbers']:.1f} s: {found['share']:.1%} more, of it store and "
+            f"progress {found['share_of_store']:.1%}"
+        )
     result["threads"] = found = threads(grid, 50, 1 if quick else 3)
     print(
         f"threads: one {found['one']:.1f} s, {found['cores']} {found['all']:.1f} s: "

@@ -12,17 +12,22 @@ number of iterations, k = 100, 1000 and 10 000, float64 and float32, one thread 
 
 Prints nanoseconds a hidden unit and iteration, medians with spread, and what drawing jaxdip's
 trials takes, which is not counted (torch's is not either). Without torch its rows are left out, and
-it says so. `--quick` runs k = 100 and 1000, fewer iterations and repeats.
+it says so. `--quick` runs k = 100 and 1000, fewer iterations and repeats; `--widths` takes others.
 
     python -m benchmarks.sweep_throughput
 
-Nanoseconds a unit of its last output (`--quick`, one core of two, November 2026, medians):
+Nanoseconds a unit of its last output (one core of two, the other busy, November 2026, medians):
 
     k, dtype          jaxdip  floor  torch reduced  torch vmap  torch module
-    100, float64       2.49   2.36       7.14           911          3185
-    1000, float64      2.07   2.24       3.09          2153          1633
-    100, float32       1.36   1.18       5.96           277          2504
-    1000, float32      0.77   0.63       1.54           514          1025
+    100, float64        2.61   2.56       8.2           933          3690
+    1000, float64       1.83   1.93       3.2          2260          1360
+    10 000, float64     2.02   2.45       4.5             -          3060
+    100, float32        1.36   1.26       6.2           290          2590
+    1000, float32       0.75   0.66       1.5          1005           800
+    10 000, float32     0.76   0.70       1.9             -           593
+
+At k = 10 000 the weights of all trials at once are 2 GB (float64), of which vmap(grad) needs
+several copies: it runs with `--large`.
 """
 
 import argparse
@@ -109,7 +114,7 @@ def activation_run(k: int, dtype: str, phi: Callable) -> Callable[[int], Any]:
     return lambda iterations: run(z, iterations)
 
 
-def torch_runs(k: int, dtype: str) -> dict[str, Callable[[int], Any]]:
+def torch_runs(k: int, dtype: str, large: bool) -> dict[str, Callable[[int], Any]]:
     """What a user of PyTorch writes, from the plain to the best; empty without torch."""
     try:
         import torch  # pyright: ignore[reportMissingImports]
@@ -153,7 +158,7 @@ def torch_runs(k: int, dtype: str) -> dict[str, Callable[[int], Any]]:
                 loss.backward()
                 descent.step()
 
-    fits = TRIALS * weights < 1e9
+    fits = TRIALS * weights < (1e10 if large else 1e9)
     W = normal(TRIALS, k, D) if fits else None
 
     def loss(W, A, V, u, y):
@@ -192,7 +197,9 @@ def torch_runs(k: int, dtype: str) -> dict[str, Callable[[int], Any]]:
     if fits:
         runs["torch vmap"] = batched
     else:
-        print(f"k = {k}, {dtype}: all weights at once are a gigabyte or more; no torch vmap")
+        print(
+            f"k = {k}, {dtype}: all weights at once are a gigabyte or more; torch vmap with --large"
+        )
     return runs
 
 
@@ -209,14 +216,14 @@ def iterations_for(run: Callable[[int], Any], seconds: float) -> int:
         iterations *= 4
 
 
-def measure(k: int, dtype: str, seconds: float, repeats: int) -> dict:
+def measure(k: int, dtype: str, seconds: float, repeats: int, large: bool) -> dict:
     """Nanoseconds a unit and iteration of every contestant."""
     program, begin = drawn(k, dtype)
     runs = {
         "jaxdip": jaxdip_run(program, begin()),
         "floor": activation_run(k, dtype, jax.nn.sigmoid),
         "tanh": activation_run(k, dtype, jnp.tanh),
-        **torch_runs(k, dtype),
+        **torch_runs(k, dtype, large),
     }
     counts = {name: iterations_for(run, seconds) for name, run in runs.items()}
     timed: dict[str, Callable[[], Any]] = {
@@ -248,7 +255,10 @@ def main():
     """Runs every case and prints its lines."""
     parser = argparse.ArgumentParser(description="Throughput of a sweep's inner loop.")
     parser.add_argument("--quick", action="store_true", help="smaller, shorter, fewer repeats")
-    quick = parser.parse_args().quick
+    parser.add_argument("--large", action="store_true", help="torch vmap at every width: 10 GB")
+    parser.add_argument("--widths", type=int, nargs="+", help="k, instead of the default")
+    given = parser.parse_args()
+    quick = given.quick
     try:
         import torch  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -256,8 +266,8 @@ def main():
     widths, seconds, repeats = ((100, 1000), 0.1, 5) if quick else ((100, 1000, 10_000), 0.5, 7)
     rows = []
     for dtype in ("float64", "float32"):
-        for k in widths:
-            rows.append(measure(k, dtype, seconds, repeats))
+        for k in given.widths or widths:
+            rows.append(measure(k, dtype, seconds, repeats, given.large))
             show(rows[-1])
     print(write("sweep_throughput", {"benchmark": "sweep_throughput", "rows": rows}))
 
