@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdip._types import Array, Bool, Int, Key, Tree
-from jaxdip.sweeps._trial import AbstractLoopTrial, AbstractTrial
+from jaxdip.sweeps._trial import AbstractLoopTrial, AbstractPaddedTrial, AbstractTrial
 
 #: Bytes of the states that wait to be continued.
 _WAITING = 2**24
@@ -43,7 +43,7 @@ def one_by_one(
 
 
 def begun_apart(
-    trial: AbstractLoopTrial,
+    trial: AbstractPaddedTrial,
     program: Hashable,
     numbers: Tree,
     cell_key: Key,
@@ -76,7 +76,7 @@ def begun_apart(
 
 
 def together(
-    trial: AbstractLoopTrial, program: Hashable, numbers: Tree, cell_key: Key, count: int
+    trial: AbstractPaddedTrial, program: Hashable, numbers: Tree, cell_key: Key, count: int
 ) -> int:
     """How many states `begun_apart` makes at a time: as many as take 16 MiB, in equal parts."""
     begin = partial(trial.begin, program=trial.beginning(program))
@@ -93,7 +93,7 @@ def begin_each(
     numbers: Tree,
     cell_key: Key,
     ids: Int[Array, " T"],
-    wanted: Int[Array, ""],
+    wanted: Int[Array, ""] | np.int32,
 ) -> Tree:
     """The states of the first `wanted` trials, stacked; zeros beyond."""
 
@@ -105,7 +105,7 @@ def begin_each(
 
 @eqx.filter_jit
 def end_each(
-    trial: AbstractLoopTrial, program: Hashable, states: Tree, wanted: Int[Array, ""]
+    trial: AbstractPaddedTrial, program: Hashable, states: Tree, wanted: Int[Array, ""] | np.int32
 ) -> dict[str, Array]:
     """The outcomes of the first `wanted` of those states, one after another; zeros beyond."""
 
@@ -117,7 +117,7 @@ def end_each(
     return _each(one, states, wanted)
 
 
-def _each(function: Callable[..., Tree], xs: Tree, wanted: Int[Array, ""]) -> Tree:
+def _each(function: Callable[..., Tree], xs: Tree, wanted: Int[Array, ""] | np.int32) -> Tree:
     """`function` of the first so many of xs. The body does not see how many: see `one_by_one`."""
     size = jax.tree.leaves(xs)[0].shape[0]
     shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], xs))

@@ -25,7 +25,12 @@ from jaxdip.sweeps._kernels import (
     together,
 )
 from jaxdip.sweeps._refine import Narrow
-from jaxdip.sweeps._trial import AbstractLoopTrial, AbstractTrial, FunctionTrial
+from jaxdip.sweeps._trial import (
+    AbstractLoopTrial,
+    AbstractPaddedTrial,
+    AbstractTrial,
+    FunctionTrial,
+)
 from jaxdip.sweeps._unit import Unit
 
 #: Trials in a unit unless told otherwise: small enough that a lost unit is cheap.
@@ -189,7 +194,7 @@ class Sweep:
         key, numbers, ids = jax.device_put(
             (cell_key(self.key, point, self.paired), numbers, jnp.asarray(ids, jnp.int32)), device
         )
-        apart = isinstance(self.trial, AbstractLoopTrial)
+        apart = isinstance(self.trial, AbstractPaddedTrial)
         return begun_apart if apart else one_by_one, (self.trial, program, numbers, key, ids)
 
     def _side_by_side(self, units: Sequence[Unit], device: Device) -> tuple[Any, tuple[Any, ...]]:

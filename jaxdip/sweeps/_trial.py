@@ -43,19 +43,6 @@ class AbstractLoopTrial(AbstractTrial):
     it. A state holds all that belongs to the trial, its data included.
     """
 
-    def beginning(self, program: Hashable) -> Hashable:
-        """The program that trials of this one are begun in, where they run one by one.
-
-        To draw and prepare a trial takes longer to compile than its loop. So several programs may
-        share a coarser one to begin in, such as one of larger shapes, from whose states `cut` takes
-        theirs. By default each begins in itself.
-        """
-        return program
-
-    def cut(self, program: Hashable, state: Tree) -> Tree:
-        """What `begin` made in `beginning(program)`, as a state of this program."""
-        return state
-
     @abc.abstractmethod
     def begin(self, key: Key, program: Hashable, numbers: Tree) -> Tree:
         """The state before the first step."""
@@ -77,6 +64,22 @@ class AbstractLoopTrial(AbstractTrial):
         state = self.begin(key, program, numbers)
         state = jax.lax.while_loop(self.running, lambda s: self.step(program, s), state)
         return self.outcome(program, state)
+
+
+class AbstractPaddedTrial(AbstractLoopTrial):
+    """A loop whose trials are begun in fewer, larger shapes than they go on in.
+
+    To draw and prepare a trial takes longer to compile than its loop. Where trials run one by one,
+    several programs share a coarser one to begin in, and each takes its own part of the state.
+    """
+
+    @abc.abstractmethod
+    def beginning(self, program: Hashable) -> Hashable:
+        """The program that trials of this one are begun in."""
+
+    @abc.abstractmethod
+    def cut(self, program: Hashable, state: Tree) -> Tree:
+        """What `begin` made in `beginning(program)`, as a state of this program."""
 
 
 class FunctionTrial(AbstractTrial):

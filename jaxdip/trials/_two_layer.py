@@ -13,7 +13,7 @@ import numpy as np
 from jaxdip._random import keys_for
 from jaxdip._types import Array, Bool, Float, Int, Key
 from jaxdip.generators import ACTIVATIONS, OUTPUT_BOUND
-from jaxdip.sweeps import AbstractLoopTrial
+from jaxdip.sweeps import AbstractPaddedTrial
 from jaxdip.sweeps._trial import Point, Value
 from jaxdip.trials._buckets import (
     beginning_rows,
@@ -58,7 +58,7 @@ _CUT_MASS = math.erf(math.sqrt(2))
 _CUT_STD = 2.0 / OUTPUT_BOUND["truncated-normal"]
 
 
-class TwoLayerTrial(AbstractLoopTrial):
+class TwoLayerTrial(AbstractPaddedTrial):
     """One trial of the papers' experiment: recover x̄ from y = A x̄ + ε by x = V φ(W u)/√k.
 
     V is fixed, W is trained from iid N(0, 1) entries, ‖u‖ = 1. With z = W u (k numbers, N(0, 1) at

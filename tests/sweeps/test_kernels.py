@@ -5,7 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdip.sweeps import AbstractLoopTrial, _kernels, _sweep, cell_key, in_lanes, one_by_one, sweep
+from jaxdip.sweeps import (
+    AbstractLoopTrial,
+    AbstractPaddedTrial,
+    _kernels,
+    _sweep,
+    cell_key,
+    in_lanes,
+    one_by_one,
+    sweep,
+)
 from jaxdip.sweeps._kernels import begin_each, begun_apart
 
 N, TRACES = 5, []
@@ -311,7 +320,7 @@ def swept_with(grid, mesh):
 # --- begun apart -----------------------------------------------------------------------------
 
 
-class _Shared(AbstractLoopTrial):
+class _Shared(AbstractPaddedTrial):
     """z ← z/2 from a draw of `program` numbers, begun with at least eight."""
 
     def program(self, point):
@@ -359,7 +368,7 @@ def test_programs_that_begin_alike_are_begun_in_one_compiled_form(key):
     assert begin_each._cached._cache_size() == compiled
 
 
-def test_a_sweep_begins_loops_apart(key):
+def test_a_sweep_begins_padded_loops_apart(key):
     grid, options = {"size": [3, 5], "end": 0.01}, {"trials": 4, "key": key}
     whole = sweep(_Shared(), grid, **options)
     for cell, size in enumerate((3, 5)):
