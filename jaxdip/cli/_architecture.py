@@ -27,7 +27,8 @@ class Architecture:
     channels: int = 64
     """Channels of each layer of a convolutional network."""
     start: int | None = None
-    """decoders: the shorter side of the latent; by default a 16th of the image's, 4 to 32."""
+    """decoders: the shorter side of the latent; by default a 16th of the image's, 4 to 32,
+    but no more than the image's."""
 
     def check(self) -> None:
         """Refuse numbers outside their ranges, naming the flag."""
@@ -75,7 +76,7 @@ class Architecture:
         shorter = min(grid)
         start = self.start
         if start is None:
-            start = min(max(_SMALLEST, round(shorter / _ENLARGED)), _LARGEST)
+            start = min(max(_SMALLEST, round(shorter / _ENLARGED)), _LARGEST, shorter)
         expected = f"at most the image's shorter side, {shorter} pixels"
         require(start <= shorter, "--start", start, expected)
         return tuple(max(1, round(start * side / shorter)) for side in grid)

@@ -1,12 +1,11 @@
-"""A recovery by an optimiser: run, tiles, and what it takes of memory."""
+"""A recovery by an optimiser, whole or by tiles."""
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +14,12 @@ import jaxdip as jd
 from jaxdip._types import Array, Key
 from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._fit import Fit
+from jaxdip.cli._memory import check_memory, memory_line
 from jaxdip.cli._network import Network
+from jaxdip.cli._outputs import make_folder
 from jaxdip.cli._runtime import Interrupt, UsageError, progress_bar
 from jaxdip.generators import AbstractGenerator
-from jaxdip.problem import parametrize
-
-#: Adam keeps two numbers beside a parameter and its gradient.
-_COPIES = 4
+from jaxdip.reconstruction import Memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,52 +94,46 @@ class Recipe:
         return self.architecture.build(shape, self.network, key)
 
 
-def memory_line(problem: FitProblem, recipe: Recipe) -> str:
-    """What a step takes, from the compiled gradient: said before anything runs."""
-    shape = problem.operator.in_structure.shape
-    if recipe.fit.tile:
-        shape = _tile_shape(shape, recipe.fit.tile)
-        problem = cut(problem, tuple(slice(0, side) for side in shape[:2]))
-    # The gradient is compiled by shapes alone: nothing is drawn or stored.
-    generator, u = eqx.filter_eval_shape(recipe.build, shape, jax.random.key(0))
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(generator))
-
-    def gradient(generator, u, y):
-        stated = jd.Problem(u=u, operator=problem.operator, loss=recipe.network.build_loss(), y=y)
-        f, theta = parametrize(stated, generator)
-        return f.gradient(theta)
-
-    made = jax.jit(gradient).lower(generator, u, problem.y).compile()
-    analysis = made.memory_analysis()
-    working = 0 if analysis is None else analysis.temp_size_in_bytes
-    kept = _COPIES * size
-    each = f"tile of {shape[0]} × {shape[1]} pixels" if recipe.fit.tile else "step"
-    return (
-        f"memory: about {(working + kept) / 2**20:.0f} MiB for a {each}, {kept / 2**20:.0f} for "
-        f"{size // jnp.result_type(float).itemsize:,} parameters and what the optimiser keeps, "
-        f"{working / 2**20:.0f} for the gradient"
-    )
-
-
 def run_fit(problem: FitProblem, recipe: Recipe, out: Path, interrupt: Interrupt) -> FitRun:
-    """Recover, whole or by tiles, until the end or an interrupt."""
+    """Recover, whole or by tiles, until the end or an interrupt.
+
+    The memory that it takes is printed, and the folder made, before the first step.
+
+    Raises:
+        UsageError: if it takes more than the machine has.
+    """
     begin = time.perf_counter()
+    shape = problem.operator.in_structure.shape
+    part = tile_shape(shape, recipe.fit.tile) if recipe.fit.tile else shape
+
+    def before(memory: Memory) -> None:
+        check_memory(memory)
+        tile = f"tile of {part[0]} × {part[1]} pixels" if recipe.fit.tile else ""
+        print(memory_line(memory, tile))
+        make_folder(out)
+
     if recipe.fit.tile:
-        result, images, act = _run_tiles(problem, recipe, interrupt)
+        result, images, act = _run_tiles(problem, recipe, interrupt, before)
     else:
-        result, act = _run_whole(problem, recipe, jax.random.key(recipe.seed), out, interrupt)
+        key, file = jax.random.key(recipe.seed), out / "checkpoint.npz"
+        result, act = _run_whole(problem, recipe, key, interrupt, checkpoint=file, before=before)
         images = _images(result)
     return FitRun(result, images, time.perf_counter() - begin, act, interrupt.asked)
 
 
 def _run_whole(
-    problem: FitProblem, recipe: Recipe, key: Key, out: Path | None, interrupt: Interrupt
+    problem: FitProblem,
+    recipe: Recipe,
+    key: Key,
+    interrupt: Interrupt,
+    *,
+    checkpoint: Path | None,
+    before: Callable[[Memory], None] | None,
 ) -> tuple[jd.Reconstruction, tuple[str, ...]]:
     fit = recipe.fit
     shape = problem.operator.in_structure.shape
     known = problem.truth is not None
     rules, act = fit.rules(problem.noise, problem.noise_norm, recipe.tau, known)
-    checkpoint = None if out is None else out / "checkpoint.npz"
     if fit.resume and (checkpoint is None or not checkpoint.exists()):
         raise UsageError(f"--resume: there is no {checkpoint}; leave it out to begin")
     total = recipe.records * fit.seeds
@@ -174,6 +166,7 @@ def _run_whole(
             tv=fit.tv or None,
             weight_decay=fit.weight_decay or None,
             watch=watch,
+            before=before,
             checkpoint=checkpoint,
             resume=checkpoint if fit.resume else None,
         )
@@ -239,12 +232,16 @@ def ramp(size: int, overlap: int, first: bool, last: bool) -> np.ndarray:
     return weights
 
 
-def _tile_shape(shape: tuple[int, ...], tile: int) -> tuple[int, ...]:
+def tile_shape(shape: tuple[int, ...], tile: int) -> tuple[int, ...]:
+    """The shape of a tile of an image."""
     return (min(tile, shape[0]), min(tile, shape[1]), *shape[2:])
 
 
 def _run_tiles(
-    problem: FitProblem, recipe: Recipe, interrupt: Interrupt
+    problem: FitProblem,
+    recipe: Recipe,
+    interrupt: Interrupt,
+    before: Callable[[Memory], None],
 ) -> tuple[jd.Reconstruction, dict[str, np.ndarray], tuple[str, ...]]:
     shape, fit = problem.operator.in_structure.shape, recipe.fit
     rows, columns = (windows(side, fit.tile, fit.overlap) for side in shape[:2])
@@ -257,7 +254,8 @@ def _run_tiles(
                 break
             key = jax.random.fold_in(jax.random.key(recipe.seed), i * len(columns) + j)
             part = cut(problem, (row, column))
-            result, act = _run_whole(part, recipe, key, None, interrupt)
+            first = before if result is None else None
+            result, act = _run_whole(part, recipe, key, interrupt, checkpoint=None, before=first)
             down = ramp(row.stop - row.start, fit.overlap, i == 0, i == len(rows) - 1)
             right = ramp(column.stop - column.start, fit.overlap, j == 0, j == len(columns) - 1)
             weight = np.multiply.outer(down, right).reshape((len(down), len(right), 1))

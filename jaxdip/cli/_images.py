@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jaxdip._types import Array
 from jaxdip.imaging import Image, image_names, named_image, read_image, resample
+from jaxdip.imaging._resample import target_shape
 
 
 def load_image(name: str) -> Image:
@@ -25,3 +26,9 @@ def prepare(image: Image, size: int, gray: bool) -> Array:
     """The image's pixels in [0, 1] at the working size, in JAX's default precision."""
     pixels = jnp.asarray(image.gray if gray else image.pixels, jnp.result_type(float))
     return resample(pixels, size) if size else pixels
+
+
+def working_shape(image: Image, size: int, gray: bool) -> tuple[int, ...]:
+    """The shape that `prepare` makes, without making it."""
+    shape = image.gray.shape if gray else image.pixels.shape
+    return (*target_shape(shape[:2], size), *shape[2:]) if size else shape

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -15,9 +16,10 @@ from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._certificates import certificates
 from jaxdip.cli._fit import Fit
 from jaxdip.cli._fit_report import FitRecovery, failures, fit_text, write_fit
-from jaxdip.cli._fit_run import FitProblem, Recipe, memory_line, run_fit
+from jaxdip.cli._fit_run import FitProblem, Recipe, run_fit, tile_shape
 from jaxdip.cli._forward import IMAGES, Forward, linear, require
-from jaxdip.cli._images import load_image, prepare
+from jaxdip.cli._images import load_image, prepare, working_shape
+from jaxdip.cli._memory import check_network, check_resampling
 from jaxdip.cli._network import DYNAMICS, Damping, Network, dynamics_names
 from jaxdip.cli._outputs import check_folder, make_folder
 from jaxdip.cli._parse import flat_fields
@@ -139,6 +141,7 @@ class Recover:
         """Recover, write and print; the exit status."""
         image = load_image(self.image)
         check_folder(self.out)
+        self._check_memory(image)
         if self._fits:
             return self._run_fit(image)
         with catch_interrupt() as interrupt:
@@ -168,6 +171,14 @@ class Recover:
         print(report_text(recovery, self.out))
         return INTERRUPTED if recovery.interrupted else self._failures(recovery)
 
+    def _check_memory(self, image: Image) -> None:
+        """Refuse sizes that the machine cannot hold, by shapes alone: nothing is made yet."""
+        shape = working_shape(image, self.size, self.gray)
+        check_resampling(image.pixels.shape, shape)
+        part = tile_shape(shape, self.fit.tile) if self.fit.tile else shape
+        build, key = self.architecture.build, jax.random.key(0)
+        check_network(eqx.filter_eval_shape(build, part, self.network, key), part)
+
     def _run_fit(self, image: Image) -> int:
         """Recover by an optimiser."""
         recipe = Recipe(
@@ -176,8 +187,6 @@ class Recover:
         )  # fmt: skip
         with catch_interrupt() as interrupt:
             problem = self._observe(image)
-            print(memory_line(problem, recipe))
-            make_folder(self.out)
             run = run_fit(problem, recipe, self.out, interrupt)
             recovery = FitRecovery(
                 image=image,
@@ -232,6 +241,8 @@ class Recover:
         key = jax.random.key(self.machine.seed)
         pixels = self.peak * prepare(image, self.size, self.gray)
         operator = linear(self.forward, pixels.shape, jd.key_for(key, "operator"))
+        if not jnp.any(pixels > 0):
+            raise UsageError(f"{image.source}: black everywhere; expected an image to recover")
         generator, u = self.network.build(pixels.shape, key)
         y, truth = pixels, None
         if not self.observed:

@@ -4,6 +4,9 @@ import dataclasses
 
 import numpy as np
 
+#: Larger values could not be scaled back by `Image.scale` once an estimate overshoots.
+_LARGEST = 1e100
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Image:
@@ -37,7 +40,7 @@ def image_from_samples(samples: np.ndarray, *, name: str, source: str) -> Image:
     Integers are divided by the largest value of their type (255 or 65535), Booleans become 0 and 1.
     Floating-point values within [0, 1] stay as they are; larger ones are divided by their maximum,
     which `Image.scale` records. One channel in the last axis is dropped; a second or fourth channel
-    is alpha, and the image is composited on white.
+    is alpha (in [0, 1] where it is floating-point), and the image is composited on white.
 
     Args:
         samples: array (H, W) or (H, W, C), C in 1…4, bool, uint8, uint16 or floating point.
@@ -89,8 +92,8 @@ def _check_samples(samples: np.ndarray, source: str) -> None:
         )
     if samples.ndim not in (2, 3):
         raise ValueError(
-            f"{source}: an array of {samples.ndim} axes with shape {shape}, expected (H, W) or "
-            "(H, W, 3); pick one slice"
+            f"{source}: an array of shape {shape}, expected (H, W) or (H, W, 3); "
+            + ("pick one slice" if samples.ndim > 3 else "reshape it")
         )
     if 0 in shape:
         raise ValueError(f"{source}: no pixels, shape {shape}; expected at least one by one")
@@ -107,6 +110,17 @@ def _check_float_values(samples: np.ndarray, source: str) -> None:
     bad = samples.size - int(np.isfinite(samples).sum())
     if bad:
         raise ValueError(f"{source}: {bad} values are NaN or infinite; replace them first")
+    largest = float(samples.max())
+    if largest > _LARGEST:
+        raise ValueError(
+            f"{source}: values up to {largest:.3g}, expected at most {_LARGEST:g}; divide "
+            "the array first"
+        )
+    if samples.ndim == 3 and samples.shape[2] in (2, 4) and samples[..., -1].max() > 1:
+        raise ValueError(
+            f"{source}: alpha up to {samples[..., -1].max():.3g}, expected [0, 1] in floating "
+            "point; divide it first, or leave it out"
+        )
     if samples.min() < 0:
         raise ValueError(
             f"{source}: negative values down to {samples.min():.3g}, expected values ≥ 0; "

@@ -1,12 +1,12 @@
 """A blur kernel from a file."""
 
-import io
 import os
 from pathlib import Path
 
 import numpy as np
 
-from jaxdip.imaging._read import read_image
+from jaxdip.imaging._npy import decode_npy, is_npy
+from jaxdip.imaging._read import contents, read_image
 
 
 def read_kernel(path: str | os.PathLike, *, normalize: bool = False) -> np.ndarray:
@@ -28,32 +28,32 @@ def read_kernel(path: str | os.PathLike, *, normalize: bool = False) -> np.ndarr
         ImportError: if the package that reads this kind of image is not installed.
     """
     path = Path(path)
-    kernel = _numbers(path) if path.suffix.lower() == ".npy" else read_image(path).gray
+    data = contents(path)
+    kernel = _numbers(data, path) if is_npy(data) else read_image(path).gray
     _check(kernel, path)
     kernel = kernel.astype(np.float64)
     if not normalize:
         return kernel
+    # Divided by the largest entry first: the sum of very large entries overflows.
+    kernel = kernel / np.abs(kernel).max()
     total = kernel.sum()
     if abs(total) <= 1e-12 * np.abs(kernel).sum():
-        raise ValueError(f"{path}: the kernel sums to zero; it cannot be normalised")
+        raise ValueError(
+            f"{path}: the kernel sums to zero, expected a sum to divide by; add to its centre"
+        )
     return kernel / total
 
 
-def _numbers(path: Path) -> np.ndarray:
+def _numbers(data: bytes, path: Path) -> np.ndarray:
     try:
-        return np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError):
-        raise ValueError(f"{path}: a damaged NPY file, or one that is none") from None
+        return decode_npy(data)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _check(kernel: np.ndarray, path: Path) -> None:
-    if not isinstance(kernel, np.ndarray) or kernel.dtype.kind not in "fiub":
-        found = getattr(kernel, "dtype", type(kernel).__name__)
-        raise ValueError(f"{path}: entries of type {found}, expected real numbers")
+    if kernel.dtype.kind not in "fiub":
+        raise ValueError(f"{path}: entries of type {kernel.dtype}, expected real numbers")
     if kernel.ndim not in (1, 2) or kernel.size == 0:
         raise ValueError(
             f"{path}: an array of shape {kernel.shape}, expected a kernel of one or two axes"
@@ -62,4 +62,4 @@ def _check(kernel: np.ndarray, path: Path) -> None:
     if bad:
         raise ValueError(f"{path}: {bad} entries are NaN or infinite; replace them first")
     if not kernel.any():
-        raise ValueError(f"{path}: the kernel is zero everywhere")
+        raise ValueError(f"{path}: the kernel is zero everywhere; expected an entry that is not")

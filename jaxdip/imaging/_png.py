@@ -54,6 +54,11 @@ def decode_png16(data: bytes) -> np.ndarray:
         stream = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
     except zlib.error as error:
         raise ValueError(f"damaged PNG data ({error})") from None
+    # Before the array is made: a damaged header can ask for more memory than there is.
+    if len(stream) < 2 * height * width * channels:
+        raise ValueError(
+            f"{len(stream)} bytes of PNG data are too few for {width} × {height} pixels"
+        )
     samples = np.zeros((height, width, channels), np.uint16)
     for x, y, dx, dy in _ADAM7 if interlaced else ((0, 0, 1, 1),):
         block = samples[y::dy, x::dx]

@@ -27,7 +27,7 @@ def resample(pixels: Float[Array, "h w *c"], size: int | tuple[int, int]) -> Flo
     pixels = jnp.asarray(pixels)
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise ValueError(f"pixels of shape {pixels.shape}, expected (H, W) or (H, W, C), not empty")
-    shape = (*_target(pixels.shape[:2], size), *pixels.shape[2:])
+    shape = (*target_shape(pixels.shape[:2], size), *pixels.shape[2:])
     if shape == pixels.shape:
         return pixels
     return jax.image.resize(
@@ -35,7 +35,8 @@ def resample(pixels: Float[Array, "h w *c"], size: int | tuple[int, int]) -> Flo
     )
 
 
-def _target(old: tuple[int, ...], size: int | tuple[int, int]) -> tuple[int, ...]:
+def target_shape(old: tuple[int, ...], size: int | tuple[int, int]) -> tuple[int, ...]:
+    """The (height, width) that `resample` brings an image of (height, width) `old` to."""
     if isinstance(size, tuple):
         new, valid = size, len(size) == 2 and all(_is_positive_integer(side) for side in size)
     else:

@@ -131,8 +131,10 @@ class Blur(AbstractSpectralOperator):
         if radius < 0:
             raise ValueError(f"a kernel's radius is >= 0, got {radius}")
         real = real_dtype(structure)
-        offsets = jnp.arange(-radius, radius + 1).astype(real)
-        bell = jnp.exp(-0.5 * (offsets / jnp.asarray(std).astype(real)) ** 2)
+        offsets = jnp.arange(radius + 1).astype(real)
+        half = jnp.exp(-0.5 * (offsets / jnp.asarray(std).astype(real)) ** 2)
+        # Mirrored, because a vectorised exp may round the same number differently at another place.
+        bell = jnp.concatenate([half[:0:-1], half])
         bell = bell / jnp.sum(bell)
         kernel = bell if len(structure.shape) == 1 else jnp.outer(bell, bell)
         return cls(kernel, shape=shape, boundary=boundary, dtype=structure.dtype, symmetric=True)

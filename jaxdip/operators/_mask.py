@@ -38,9 +38,7 @@ class Mask(AbstractClosedFormOperator):
             TypeError: if `keep` is not boolean.
             ValueError: if nothing is kept, or if `count` is missing or wrong.
         """
-        keep = np.asarray(keep) if is_concrete(keep) else keep
-        if keep.dtype != np.bool_:
-            raise TypeError(f"a mask is a boolean array, got {keep.dtype.name}; pass keep > 0")
+        keep = as_mask(keep)
         self.index = jnp.flatnonzero(keep, size=_count(keep, count)).astype(jnp.int32)
         self.in_structure = signal_structure(keep.shape, dtype)
 
@@ -131,6 +129,26 @@ class Identity(AbstractClosedFormOperator):
     def orthonormal_rows(self) -> bool:
         """True."""
         return True
+
+
+def as_mask(keep: Any) -> Any:
+    """A mask as an array, a NumPy array where it is not traced.
+
+    Raises:
+        TypeError: if it is not boolean, or no array at all.
+    """
+    if is_concrete(keep):
+        try:
+            keep = np.asarray(keep)
+        except ValueError:
+            raise TypeError("a mask is a boolean array, got rows of several lengths") from None
+    if keep.dtype == np.bool_:
+        return keep
+    if keep.dtype.kind not in "iufc":
+        raise TypeError(f"a mask is a boolean array, got {keep.dtype}; read it from its file first")
+    raise TypeError(
+        f"a mask is a boolean array, got {keep.dtype}; pass keep > 0, or keep == 1 if it is 0 or 1"
+    )
 
 
 def _count(keep: Any, count: int | None) -> int:

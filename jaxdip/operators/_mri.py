@@ -18,7 +18,7 @@ from jaxdip.operators._decomposition import (
     matrix_by_columns,
     safe_reciprocal,
 )
-from jaxdip.operators._mask import Mask
+from jaxdip.operators._mask import Mask, as_mask
 from jaxdip.operators._spectral import AbstractSpectralOperator, closed_form_rounding
 from jaxdip.operators._structure import signal_structure
 
@@ -64,6 +64,7 @@ class MRI(AbstractSpectralOperator):
             ValueError: if the shapes disagree, or nothing is measured.
             TypeError: if `keep` is not boolean.
         """
+        keep = as_mask(keep)
         dtype = complex_dtype(None) if dtype is None else dtype
         self.in_structure = signal_structure(_image_shape(keep, shape, sensitivities), dtype)
         full = jnp.broadcast_to(jnp.asarray(keep), self.in_structure.shape)
@@ -171,8 +172,14 @@ def _image_shape(keep: Any, shape: Any, sensitivities: Any) -> tuple[int, ...]:
             raise ValueError(f"sensitivities have shape (coils, H, W), got {maps}")
         if is_concrete(sensitivities) and not np.all(np.isfinite(sensitivities)):
             raise ValueError("sensitivities hold NaN or infinite values; replace them, e.g. by 0")
+        if is_concrete(sensitivities) and not np.any(sensitivities):
+            raise ValueError(
+                "sensitivities are zero everywhere, expected a coil that sees the image"
+            )
         found = maps[1:]
     elif shape is not None:
+        if np.ndim(shape) != 1:
+            raise ValueError(f"shape is the image's (H, W), got {shape!r}")
         found = tuple(shape)
     elif len(keep_shape) == 2:
         found = keep_shape

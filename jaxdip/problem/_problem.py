@@ -34,7 +34,8 @@ class Problem(eqx.Module):
         """States the problem and checks that its parts fit.
 
         Raises:
-            TypeError: if operator or loss is not one, or complex data meets a real loss.
+            TypeError: if operator or loss is not one, or complex data meets a real operator or a
+                real loss.
             ValueError: if shapes disagree, u is zero or not finite, or the data has NaN or lies
                 outside the loss's domain.
         """
@@ -58,12 +59,17 @@ class Problem(eqx.Module):
             raise ValueError(
                 f"the operator makes observations of shape {out.shape}, but y has {self.y.shape}"
             )
+        if _is_complex(self.y) and not _is_complex(out):
+            raise TypeError(
+                f"the data y are complex, but the operator makes real observations ({out.dtype}); "
+                "build the operator for complex signals, or give y.real or its magnitude"
+            )
         if self.u.ndim == 0:
             raise ValueError("the latent u is a vector, or channels on a grid, got one number")
         if jnp.issubdtype(self.u.dtype, jnp.complexfloating):
             raise TypeError("the latent u is real, got a complex one")
-        for what, dtype in (("the data y are", self.y.dtype), ("the operator is", out.dtype)):
-            if jnp.issubdtype(dtype, jnp.complexfloating) and not self.loss.takes_complex:
+        for what, one in (("the data y are", self.y), ("the operator is", out)):
+            if _is_complex(one) and not self.loss.takes_complex:
                 raise TypeError(
                     f"{what} complex, but {type(self.loss).__name__} takes real predictions only; "
                     "use jaxdip.losses.MSE(), or an operator with real output"
@@ -95,6 +101,10 @@ class Problem(eqx.Module):
         return self.loss(self.predict(generator), self.y)
 
 
+def _is_complex(x: Array | jax.ShapeDtypeStruct) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.complexfloating)
+
+
 def check_generator(problem: Problem, generator: AbstractGenerator) -> None:
     """Says what is wrong if a generator does not fit a problem.
 
@@ -109,6 +119,12 @@ def check_generator(problem: Problem, generator: AbstractGenerator) -> None:
         )
     made = jax.eval_shape(generator, problem.u)
     wanted = problem.operator.in_structure
+    if _is_complex(wanted) and not _is_complex(made):
+        raise TypeError(
+            f"the generator makes real signals ({made.dtype}), but the operator takes complex ones "
+            f"({wanted.dtype}); make a convolutional generator with complex=True, or build the "
+            "operator for real signals (dtype=float)"
+        )
     if made.dtype != wanted.dtype:
         raise TypeError(
             f"the generator makes {made.dtype} signals from a {problem.u.dtype} latent, the "

@@ -12,6 +12,7 @@ from jaxdip._random import key_for
 from jaxdip._types import Array, Key, Tree
 from jaxdip.dynamics import AbstractDescent, Scales
 from jaxdip.generators import AbstractGenerator
+from jaxdip.imaging import Image
 from jaxdip.losses import AbstractLoss
 from jaxdip.operators import AbstractOperator, Mask
 from jaxdip.operators import Callable as Wrapped
@@ -64,6 +65,24 @@ def made(
             f"a generator function returns the pair (generator, u), got {type(pair).__name__}"
         )
     return pair[0], jnp.asarray(pair[1])
+
+
+def as_data(y: Any) -> Array:
+    """The data as an array.
+
+    Raises:
+        TypeError: if they are no array of numbers.
+    """
+    if isinstance(y, jax.Array):
+        return y
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        raise TypeError("y is an array of the data, got rows of several lengths") from None
+    if values.dtype.kind not in "fciub":
+        hint = "; give its .pixels or .gray" if isinstance(y, Image) else ""
+        raise TypeError(f"y is an array of the data, got {type(y).__name__}{hint}")
+    return jnp.asarray(values)
 
 
 def as_operator(operator: Any, generator: AbstractGenerator, u: Array) -> AbstractOperator:

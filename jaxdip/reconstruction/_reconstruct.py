@@ -19,8 +19,9 @@ from jaxdip.dynamics import AbstractDescent, Checkpoint, Progress
 from jaxdip.generators import AbstractGenerator
 from jaxdip.losses import MSE, AbstractLoss
 from jaxdip.operators import AbstractOperator
-from jaxdip.reconstruction._lane import Given, Lane, as_operator, lane, made
+from jaxdip.reconstruction._lane import Given, Lane, as_data, as_operator, lane, made
 from jaxdip.reconstruction._loop import State
+from jaxdip.reconstruction._memory import Memory
 from jaxdip.reconstruction._optimizers import as_descent
 from jaxdip.reconstruction._penalty import TotalVariation
 from jaxdip.reconstruction._reconstruction import Reconstruction, Stop
@@ -59,6 +60,7 @@ def reconstruct(
     tv: RealScalar | TotalVariation | None = None,
     weight_decay: RealScalar | None = None,
     watch: Callable[[Progress], bool | None] | None = None,
+    before: Callable[[Memory], None] | None = None,
     checkpoint: str | os.PathLike | None = None,
     resume: Checkpoint | str | os.PathLike | None = None,
 ) -> Reconstruction:
@@ -100,6 +102,8 @@ def reconstruct(
             `TotalVariation` with another smoothing.
         weight_decay: ω of the penalty ½ω‖θ‖².
         watch: called with a `Progress` after every record; returning True ends the run there.
+        before: called once with the `Memory` that the run takes, before its first step and when its
+            program has been compiled; what it raises ends the run.
         checkpoint: a file to which the state is written at every record.
         resume: go on from a checkpoint or the file of one; all other arguments are those of the
             whole run. The result is that of the uninterrupted run to the last bit.
@@ -118,10 +122,11 @@ def reconstruct(
     descent, notes = as_descent(optimizer, step_size)
     check_method(descent, extra)
     check_callable("watch", watch, "a function of a Progress")
+    check_callable("before", before, "a function of a Memory")
     keys = _keys(generator, u, key, seeds)
     networks = [made(generator, u, k) for k in keys]
     given = Given(
-        y=jnp.asarray(y),
+        y=as_data(y),
         operator=as_operator(operator, *networks[0]),
         loss=MSE() if loss is None else loss,
         descent=descent,
@@ -148,6 +153,8 @@ def reconstruct(
     if resume is not None:
         states, passed = unpack(resume, states, times.steps, mine)
         point, ends = resume, [end for end in ends if end > passed]
+    if before is not None:
+        before(runner.memory(states))
     states, last, called = run(
         runner, states, ends, mine, several=several, watch=watch, save=checkpoint
     )

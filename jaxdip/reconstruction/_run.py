@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -21,6 +21,7 @@ from jaxdip.reconstruction._loop import (
     start,
     start_together,
 )
+from jaxdip.reconstruction._memory import Memory
 
 
 class Runner:
@@ -51,6 +52,19 @@ class Runner:
             state if bool(state.done) else run_to(one.loop, state, limit)
             for one, state in zip(self._lanes, states, strict=True)
         ]
+
+    def memory(self, states: list[State]) -> Memory:
+        """What `to` takes; compiles the program that `to` then uses."""
+        limit = jnp.asarray(0, jnp.int32)
+        if self._batch is not None:
+            own, shared, _ = self._batch
+            program = cast(Any, run_together).lower(own, shared, states[0], limit)
+        else:
+            program = cast(Any, run_to).lower(self._lanes[0].loop, states[0], limit)
+        analysis = program.compile().compiled.memory_analysis()
+        step = 0 if analysis is None else analysis.temp_size_in_bytes
+        leaves = jax.tree.leaves(eqx.filter(states, eqx.is_inexact_array))
+        return Memory(step, 2 * sum(leaf.nbytes for leaf in leaves), len(self._lanes))
 
     def ended_by_caller(self, states: list[State]) -> list[State]:
         """Every unfinished run looked at where it stands, as its last step."""

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdip._numbers import count, fraction, number
+from jaxdip._tree import is_concrete
 from jaxdip._types import Array
 from jaxdip.dynamics import (
     LBFGS,
@@ -143,11 +145,14 @@ def as_truth(truth: Any, shape: tuple[int, ...], dtype: Any) -> Array | None:
     """The true signal in the run's precision.
 
     Raises:
-        ValueError: if it has another shape.
+        ValueError: if it has another shape, or is not finite.
+        TypeError: if it is complex where the signals are real.
     """
     if truth is None:
         return None
     truth = jnp.asarray(truth)
+    if is_concrete(truth) and not np.all(np.isfinite(truth)):
+        raise ValueError("truth has NaN or infinite entries; replace them, or leave truth out")
     if truth.shape != shape:
         raise ValueError(
             f"truth has shape {truth.shape}, the generator makes signals of shape {shape}"

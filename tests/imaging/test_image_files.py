@@ -1,16 +1,20 @@
 """Images survive a way through files, and what is no image is refused in one line."""
 
 import hashlib
+import logging
 import struct
+import warnings
 import zlib
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 import jaxdip.imaging as im
 from jaxdip.imaging import _png
+from jaxdip.imaging._held_back import held_back
 
 
 def _samples(rng, dtype, *channels, shape=(9, 13)):
@@ -74,6 +78,54 @@ def test_alpha_is_composited_on_white(tmp_path, rng):
     Pillow.fromarray(rgba[..., :2].copy(), "LA").save(tmp_path / "la.png")
     expected = rgba[..., 1] / 255 * (rgba[..., 0] / 255) + 1 - rgba[..., 1] / 255
     np.testing.assert_allclose(im.read_image(tmp_path / "la.png").pixels, expected, atol=1e-12)
+
+
+def test_colours_multiplied_by_alpha_are_not_multiplied_again(tmp_path):
+    """Half-transparent red, stored straight and premultiplied, is one image on white."""
+    straight = np.full((4, 5, 4), (200, 0, 0, 51), np.uint8)
+    multiplied = np.full((4, 5, 4), (40, 0, 0, 51), np.uint8)
+    for name, values, kind in (("s", straight, "unassalpha"), ("m", multiplied, "assocalpha")):
+        options = {"photometric": "rgb", "extrasamples": [kind]}
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, **options)
+        pixels = im.read_image(tmp_path / f"{name}.tif").pixels
+        np.testing.assert_allclose(pixels[0, 0] * 255, [244, 204, 204], atol=1e-9)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_images_are_put_upright(tmp_path, rng, orientation):
+    """PNG by Pillow and TIFF by the tag, each as Pillow's own transposition has it."""
+    stored = _samples(rng, np.uint8, 3)
+    exif = Pillow.Exif()
+    exif[0x112] = orientation
+    Pillow.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    tags = [(274, 3, 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extratags=tags)
+    with Pillow.open(tmp_path / "a.png") as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture)) / 255
+    assert expected.shape[:2] == ((13, 9) if orientation > 4 else (9, 13))
+    for name in ("a.png", "a.tif"):
+        np.testing.assert_array_equal(im.read_image(tmp_path / name).pixels, expected)
+
+
+def test_what_decoders_say_is_heard_only_of_files_that_are_read(tmp_path, caplog, capfd):
+    """A damaged file is one error and no warning beside it."""
+    im.write_image(tmp_path / "a.tif", np.ones((4, 4)))
+    (tmp_path / "b.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:8])
+    with pytest.raises(ValueError, match="no page in it"):
+        im.read_image(tmp_path / "b.tif")
+    assert not caplog.records
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_is_held_back_comes_out_at_the_end(recwarn, caplog):
+    with held_back("tifffile"):
+        logging.getLogger("tifffile").warning("a doubtful tag")
+        warnings.warn("a doubtful profile", UserWarning, stacklevel=1)
+        assert not caplog.records
+        assert not recwarn
+    assert [str(one.message) for one in recwarn] == ["a doubtful profile"]
+    assert [record.message for record in caplog.records] == ["a doubtful tag"]
 
 
 def test_palettes(tmp_path, rng):
@@ -239,8 +291,8 @@ def _bad_files(folder):
         ("cmyk.tif", "expected gray, RGB"),
         ("nan.npy", "1 values are NaN"),
         ("complex.npy", "complex"),
-        ("four.npy", "4 axes"),
-        ("line.npy", "1 axes"),
+        ("four.npy", r"shape \(2, 2, 2, 2\), expected"),
+        ("line.npy", r"shape \(5,\), expected"),
         ("five.npy", "5 channels"),
         ("nothing.npy", "no pixels"),
         ("negative.npy", "negative"),

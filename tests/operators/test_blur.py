@@ -109,6 +109,14 @@ def test_sigma_min_depends_on_where_the_gaussian_is_cut_off(radius, expected, bo
     assert int(operator.rank()) == 64**2
 
 
+@pytest.mark.parametrize("radius", range(1, 17))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gaussian_kernel_is_symmetric_to_the_last_bit(radius, dtype):
+    # A vectorised exp rounds by place: offsets −r, …, r gave an asymmetric kernel at r = 7.
+    for std in (1.0, 1.6, 2.5):
+        assert ops.Blur.gaussian((40, 40), std, radius, dtype=dtype).symmetric
+
+
 def test_single_precision_keeps_the_smallest_singular_value():
     operator = ops.Blur.gaussian((64, 64), 1.0, 1, dtype="float32")
     assert float(operator.sigma_min()) == pytest.approx(1.5e-5, rel=0.05)
