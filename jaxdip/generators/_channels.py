@@ -1,11 +1,13 @@
 """What the image networks do to channels, the last axis: mix, normalise, make the signal."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Float
+from jaxdip.generators._pixel_product import pixel_product
 
 #: Of the variance in the channel normalisation, as PyTorch's.
 _EPS = 1e-5
@@ -15,8 +17,44 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 def mixed(B: Float[Array, "... k"], C: Float[Array, "o k"]) -> Float[Array, "... o"]:
     """C times the channels at each pixel: a 1×1 convolution."""
     # Flat, because a product of matrices is faster than one of a stack of them.
-    x = jnp.matmul(B.reshape(-1, B.shape[-1]), C.T, precision=_HIGHEST)
+    dtype = jnp.result_type(B, C)
+    x = pixel_product(B.reshape(-1, B.shape[-1]).astype(dtype), C.astype(dtype))
     return x.reshape(*B.shape[:-1], -1)
+
+
+class Normalised(NamedTuple):
+    """Normalised channels, slope · centred + offset, with the last step not yet taken.
+
+    Attributes:
+        centred: (..., k), the channels less their means.
+        slope: (k,).
+        offset: (k,).
+    """
+
+    centred: Float[Array, "... k"]
+    slope: Float[Array, " k"]
+    offset: Float[Array, " k"]
+
+
+def normalisation(
+    B: Float[Array, "... k"],
+    scale: Float[Array, " k"] | None = None,
+    shift: Float[Array, " k"] | None = None,
+) -> Normalised:
+    """Each channel with mean 0 and (biased) variance 1 over the pixels, then scaled and shifted."""
+    pixels = B.shape[:-1]
+    count = math.prod(pixels)
+    mean = _summed(B) / count
+    # Any constant may be taken from B if mean and variance are then those of what is left. With
+    # the mean as that constant nothing cancels, and no derivative goes through the centring.
+    fixed = jax.lax.stop_gradient(mean)
+    centred = B - _spread(fixed, pixels)
+    rest = mean - fixed
+    slope = jax.lax.rsqrt(_summed(centred**2) / count - rest**2 + _EPS)
+    if scale is not None and shift is not None:
+        slope = slope * scale
+        return Normalised(centred, slope, shift - rest * slope)
+    return Normalised(centred, slope, -rest * slope)
 
 
 def normalised(
@@ -24,14 +62,20 @@ def normalised(
     scale: Float[Array, " k"] | None = None,
     shift: Float[Array, " k"] | None = None,
 ) -> Float[Array, "... k"]:
-    """Each channel with mean 0 and (biased) variance 1 over the pixels, then scaled and shifted."""
-    pixels = B.shape[:-1]
-    count = math.prod(pixels)
-    centred = B - _spread(_summed(B) / count, pixels)
-    factor = jax.lax.rsqrt(_summed(centred**2) / count + _EPS)
-    if scale is None or shift is None:
-        return centred * _spread(factor, pixels)
-    return centred * _spread(factor * scale, pixels) + _spread(shift, pixels)
+    """The channels of `normalisation`, written out."""
+    centred, slope, offset = normalisation(B, scale, shift)
+    return centred * _spread(slope, B.shape[:-1]) + _spread(offset, B.shape[:-1])
+
+
+def mixed_after(norm: Normalised, C: Float[Array, "o k"]) -> Float[Array, "... o"]:
+    """C times the normalised channels at each pixel, without making those.
+
+    C (slope · B + offset) = (C diag(slope)) B + C offset: the scaling goes into the small matrix,
+    so that it takes no pass over the pixels, forward or backward. The centring does not: in single
+    precision its cancellation would be left to the product.
+    """
+    offset = jnp.matmul(C, norm.offset, precision=_HIGHEST)
+    return mixed(norm.centred, C * norm.slope) + offset
 
 
 # Sums over pixels and their adjoints, copies to all pixels, are written as products with ones, an

@@ -13,7 +13,7 @@ from jaxdip._types import Array, Float, Key, Tree
 from jaxdip.generators._activations import AbstractActivation
 from jaxdip.generators._activations import activation as _activation
 from jaxdip.generators._base import AbstractGenerator
-from jaxdip.generators._channels import mixed, normalised, signal
+from jaxdip.generators._channels import Normalised, mixed, mixed_after, normalisation, signal
 from jaxdip.generators._resize import Upsampling, resized
 from jaxdip.generators._sizes import whole
 
@@ -193,17 +193,17 @@ class DeepDecoder(AbstractGenerator):
             )
         # Channels last inside: lookups, sums over pixels and products all run along them.
         B = jnp.moveaxis(u.astype(self.v.dtype), 0, -1)
-        for i in range(len(self.mixes)):
-            B = self._layer(i, B)
-        x = signal(mixed(B, self.v), self.out_shape, complex=self.complex)
+        for i, (C, grid) in enumerate(zip(self.mixes, self.grids, strict=True)):
+            # The mix commutes with the upsampling and is cheaper before it.
+            B = self._layer(i, resized(_mix(B, C), grid, self.upsampling))
+        x = signal(_mix(B, self.v), self.out_shape, complex=self.complex)
         return jax.nn.sigmoid(x) if self.sigmoid else x
 
-    def _layer(self, i: int, B: Float[Array, "... k"]) -> Float[Array, "... k"]:
-        # The mix commutes with the upsampling and is cheaper before it.
-        B = self.activation(resized(mixed(B, self.mixes[i]), self.grids[i], self.upsampling))
+    def _layer(self, i: int, B: Float[Array, "... k"]) -> Float[Array, "... k"] | Normalised:
+        B = self.activation(B)
         if i == len(self.mixes) - 1 and not self.normalize_last:
             return B
-        return normalised(B, *((self.scales[i], self.shifts[i]) if self.scales else ()))
+        return normalisation(B, *((self.scales[i], self.shifts[i]) if self.scales else ()))
 
     def latent(self, key: Key, scale: float = 0.1) -> Float[Array, "k ..."]:
         """A latent as the released code draws it: uniform on [0, scale[, fixed for all time.
@@ -223,3 +223,7 @@ class DeepDecoder(AbstractGenerator):
             lambda g: (g.mixes, g.scales, g.shifts), marks, jax.tree.map(lambda _: True, parts)
         )
         return eqx.tree_at(lambda g: g.v, marks, self.train_output)
+
+
+def _mix(B: Float[Array, "... k"] | Normalised, C: Float[Array, "o k"]) -> Float[Array, "... o"]:
+    return mixed_after(B, C) if isinstance(B, Normalised) else mixed(B, C)
