@@ -3,10 +3,10 @@
 Five layers of 256 channels from 16 × 16, sigmoid, one colour: forward, gradient of the mean squared
 error, one step of Adam, on the same weights in one run, at 64², 128², 256² and 512² in float32 and
 float64. PyTorch runs eagerly in its channels-last layout, the faster one, with its fused Adam; ours
-is one compiled program. Blocks of iterations alternate between the two, so that other work on the
-machine hits both; the table holds medians over blocks and the median of the ratios of neighbouring
-blocks. Each side has one thread unless `--threads` says otherwise: that is steadier on a shared
-machine. `--quick` takes 64² and 128² only.
+is one compiled loop, as `reconstruct` and `iterate` run it between records. Blocks of iterations
+alternate between the two, so that other work on the machine hits both; the table holds medians over
+blocks and the median of the ratios of neighbouring blocks. Each side has one thread unless
+`--threads` says otherwise: that is steadier on a shared machine. `--quick` takes 64² and 128² only.
 
 First the two are compared, and the benchmark fails if they differ by more than 1e-5 in float32 or
 1e-10 in float64: signals relative to their largest entry, gradients in the l2 norm. PyTorch then
@@ -26,6 +26,7 @@ import importlib.util
 import os
 import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 GIVEN = argparse.ArgumentParser(description="Seconds per iteration of the 2-D deep decoder.")
@@ -73,8 +74,8 @@ def stated(side: int, dtype: str, activation: str = "relu") -> tuple[Any, jax.Ar
     return network, network.latent(jd.key_for(key, "latent")), image
 
 
-def ours(network: Any, u: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Callable[[], Any]]:
-    """Output and gradient, and a function that takes one step of Adam."""
+def ours(network: Any, u: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Callable[[int], Any]]:
+    """Output and gradient, and a function that takes so many steps of Adam."""
     theta, rest = eqx.partition(network, network.trainable())
     optimiser = optax.adam(STEP)
 
@@ -92,10 +93,13 @@ def ours(network: Any, u: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Cal
     # A copy, because the step gives its arguments' memory away.
     theta = jax.tree.map(jnp.copy, theta)
     held = [theta, optimiser.init(theta)]
-    compiled = jax.jit(step, donate_argnums=(0, 1))
 
-    def run():
-        held[:] = compiled(*held)
+    @partial(jax.jit, donate_argnums=0)
+    def several(held, count):
+        return jax.lax.fori_loop(0, count, lambda _, held: list(step(*held)), held)
+
+    def run(count: int):
+        held[:] = several(held, count)
         return held
 
     return first, run
@@ -133,12 +137,11 @@ def peers(torch: Any, network: Any, u: jax.Array, y: jax.Array, layout: str = "c
             B = functional.batch_norm(B, None, None, scale, shift, training=True, eps=1e-5)
         return torch.sigmoid(functional.conv2d(B, v))[0, 0]
 
-    def run():
-        optimiser.zero_grad(set_to_none=True)
-        x = forward()
-        functional.mse_loss(x, image).backward()
-        optimiser.step()
-        return x
+    def run(count: int):
+        for _ in range(count):
+            optimiser.zero_grad(set_to_none=True)
+            functional.mse_loss(forward(), image).backward()
+            optimiser.step()
 
     x = forward()
     functional.mse_loss(x, image).backward()
@@ -164,18 +167,6 @@ def compared(torch: Any, side: int, dtype: str) -> dict[str, float]:
     return found
 
 
-def block(run: Callable[[], Any], count: int) -> Callable[[], Any]:
-    """`count` iterations as one timed piece."""
-
-    def timed():
-        result = None
-        for _ in range(count):
-            result = run()
-        return result if not hasattr(result, "detach") else None
-
-    return timed
-
-
 def measured(torch: Any, side: int, dtype: str, blocks: int) -> dict[str, Any]:
     """One row of the table."""
     stage = stated(side, dtype)
@@ -183,8 +174,8 @@ def measured(torch: Any, side: int, dtype: str, blocks: int) -> dict[str, Any]:
     if torch is not None:
         row["differences"] = compared(torch, side, dtype)
         runs["torch"] = peers(torch, *stage)[1]
-    count = max(1, (128 // side) ** 2)
-    seconds = interleaved({name: block(run, count) for name, run in runs.items()}, blocks)
+    count = 2 * max(1, (256 // side) ** 2)
+    seconds = interleaved({name: partial(run, count) for name, run in runs.items()}, blocks)
     seconds = {name: [s / count for s in taken] for name, taken in seconds.items()}
     row["seconds"] = {name: summary(taken) for name, taken in seconds.items()}
     if torch is not None:
