@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import tyro
 
+from jaxdip._types import Device
 from jaxdip.cli._outputs import (
     check_folder,
     make_folder,
@@ -25,6 +26,7 @@ from jaxdip.cli._signals import CONTINUE, Signals
 from jaxdip.cli._sweep_watch import SweepWatch
 from jaxdip.experiments import EXPERIMENTS, AbstractExperiment, Claim, Lab, Preset, Unfinished, find
 from jaxdip.plot import save
+from jaxdip.sweeps import every_core
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Reproduce:
         lab = Lab(
             key=jax.random.key(self.machine.seed),
             folder=folder,
+            devices=_devices(),
             watch=lambda label: SweepWatch(name=f"{kind.name} {label}"),
             stop=lambda: signals.seen is not None,
         )
@@ -121,6 +124,12 @@ class Reproduce:
             print(_line(claim))
         print(f"{seconds:.0f} s; written to {folder}/")
         return claims
+
+
+def _devices() -> list[Device]:
+    """All devices; of CPUs one, on every core: threads share its programs, devices would not."""
+    found = jax.local_devices()
+    return every_core(found[:1]) if found[0].platform == "cpu" else found
 
 
 def _line(claim: Claim) -> str:

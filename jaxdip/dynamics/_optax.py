@@ -1,6 +1,7 @@
 """Any optax optimiser as a discrete dynamics."""
 
 import equinox as eqx
+import jax
 import optax
 
 from jaxdip._types import Array, Float, Int, RealScalar, Tree
@@ -66,7 +67,10 @@ class Optax(AbstractDescent):
 
     def step(self, f: Parameters, theta: Tree, state: Tree) -> tuple[Tree, Tree]:
         """One update of the optimiser."""
-        updates, state = self.optimizer.update(f.gradient(theta), state, theta)
+        gradient = f.gradient(theta)
+        # Some optimisers multiply floats by whole numbers: optax needs the usual promotion.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = self.optimizer.update(gradient, state, theta)
         return optax.apply_updates(theta, updates), state
 
     def time(self, step: Int[Array, ""], state: Tree = None) -> Array:

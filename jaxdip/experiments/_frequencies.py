@@ -32,17 +32,20 @@ def threshold(data: xr.Dataset, name: str, axis: str, level: float = 0.5) -> Cro
     """Where a share along one axis first rises through a level.
 
     Args:
-        data: with the share, its interval, and no other axis.
+        data: with the share, its interval, and no other axis, whose values rise.
         name: of the share, as given to `frequencies`.
         axis: along which it changes.
         level: in ]0, 1[.
 
     Returns:
-        The place with the cells' own intervals, or None if the level is not crossed.
+        The place with the cells' own intervals, or None if the share does not rise through it.
     """
+    places, share = data[axis].values, data[name].values
     low, high = data[f"{name}_low"].values, data[f"{name}_high"].values
-    found = crossing(data[axis].values, data[name].values, level, low=low, high=high)
-    return found[0] if found else None
+    for found in crossing(places, share, level, low=low, high=high):
+        if share[places >= found.at][0] > share[places <= found.at][-1]:
+            return found
+    return None
 
 
 def told(found: Crossing | None) -> str:

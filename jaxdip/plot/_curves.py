@@ -112,7 +112,8 @@ def _draw(axes, panel: Panel) -> None:
     if panel.log_y:
         axes.set_yscale("log")
     finish_axes(axes, x=panel.x, y=panel.y, title=panel.title)
-    axes.legend(fontsize=SMALL, frameon=False)
+    # Curves may fill the axes: the legend stays readable on top of them.
+    axes.legend(fontsize=SMALL, frameon=True, framealpha=0.85, edgecolor="none")
 
 
 def _styles(curves: Sequence[Curve]) -> Mapping[str, tuple[str, str, str]]:

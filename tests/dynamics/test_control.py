@@ -248,6 +248,13 @@ def test_optax_runs_on_its_own_clock(key):
     assert jd.gap(plain, sgd).sup["loss"] < 1e-13
 
 
+def test_optax_takes_adam_with_a_rate_that_is_data(key):
+    problem, g, _ = examples.problem(key)
+    run = jd.iterate(problem, jd.Optax(optax.adam(jnp.asarray(0.01))), g, 1)
+    # Its first step moves every weight by the rate, up to Adam's ε.
+    np.testing.assert_allclose(jnp.abs(run.generator.W - g.W), 0.01, rtol=1e-3)
+
+
 def test_gap_needs_common_times(key):
     problem, g, _ = examples.problem(key)
     a = jd.iterate(problem, jd.GradientDescent(0.1), g, 20, every=10)
