@@ -28,8 +28,16 @@ WRONG_CALLS = {
     "data shape": (lambda: problem(y=jnp.ones(4)), r"shape \(3,\), but y has \(4,\)"),
     "data NaN": (lambda: problem(y=Y.at[1].set(jnp.nan)), "y has 1 entries that are NaN"),
     "data complex": (
-        lambda: problem(y=Y.astype(complex), loss=jd.losses.LogCosh()),
-        "LogCosh takes real predictions only",
+        lambda: problem(y=Y.astype(complex)),
+        "the operator makes real observations",
+    ),
+    "data complex, loss real": (
+        lambda: problem(
+            y=Y.astype(complex),
+            operator=jd.operators.Dense(jnp.eye(3, dtype=complex)),
+            loss=jd.losses.LogCosh(),
+        ),
+        "the data y are complex, but LogCosh takes real predictions only",
     ),
     "data outside the loss": (
         lambda: problem(y=-jnp.abs(Y), loss=jd.losses.KullbackLeibler()),
