@@ -13,9 +13,11 @@ Prints medians; `--quick` takes eight shapes, fewer steps and 50 000 trials.
 
     python -m benchmarks.sweep_engine
 
-Measured (2 cores, November 2026): cold 29 s for the 40 shapes, of which the numbers are 10 s (15
-programs to compile); one thread 22.6 s, two 11.7 s, 1.92 times as fast (m = 4 and 5, three widths,
-200 trials); 10^6 trials in 12 s and 496 MiB, 450 of them before the first.
+Measured (2 quiet cores, November 2026): on the paper's shapes the numbers take 8.5 s, a cold start
+24.8 s, of which compiling 19 programs is 14 (with the programs of an earlier process in JAX's
+persistent cache 2 s); store and progress 1.6 s. The small shapes: numbers 11 s, cold 19 s (29 s
+before trials were begun apart from their loops). One thread 21.2 s, two 11.4 s, 1.86 times as fast.
+10^6 trials in 28 s and 784 MiB, all of which were there before the first.
 """
 
 import argparse
