@@ -46,7 +46,7 @@ class Reproduce:
     """Run all of them."""
     preset: Preset = "quick"
     """smoke: seconds, only to see it run; quick: minutes; paper: the sizes that the source states,
-    50 runs."""
+    and its runs."""
     out: Path = Path("reproduced")
     """The folder of the results."""
     cache: Path | None = None

@@ -63,7 +63,7 @@ def begun_apart(
     Returns:
         The outcomes, stacked.
     """
-    size = together(trial, program, numbers, cell_key, len(ids))
+    size = together(trial, program, numbers, cell_key, ids)
     first, parts = trial.beginning(program), []
     for start in range(0, len(ids), size):
         # As many every time, for one program; of the last, only those that are wanted.
@@ -76,14 +76,18 @@ def begun_apart(
 
 
 def together(
-    trial: AbstractPaddedTrial, program: Hashable, numbers: Tree, cell_key: Key, count: int
+    trial: AbstractPaddedTrial,
+    program: Hashable,
+    numbers: Tree,
+    cell_key: Key,
+    ids: Int[Array, " T"],
 ) -> int:
     """How many states `begun_apart` makes at a time: as many as take 16 MiB, in equal parts."""
-    begin = partial(trial.begin, program=trial.beginning(program))
-    state = jax.eval_shape(lambda key, x: begin(key, numbers=x), cell_key, numbers)
-    each = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    parts = -(-count * max(1, each) // _WAITING)
-    return -(-count // parts)
+    # The compiled function's own trace, which is kept: this is asked for each unit.
+    call = (trial, trial.beginning(program), numbers, cell_key, ids, np.int32(len(ids)))
+    states = eqx.filter_eval_shape(begin_each, *call)
+    whole = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(states))
+    return -(-len(ids) // max(1, -(-whole // _WAITING)))
 
 
 @eqx.filter_jit

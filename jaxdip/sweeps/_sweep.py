@@ -175,7 +175,7 @@ class Sweep:
         if kernel is not begun_apart:
             return _bytes(kernel, *arguments)
         trial, program, numbers, key, ids = arguments
-        size = together(trial, program, numbers, key, len(ids))
+        size = together(trial, program, numbers, key, ids)
         first = (trial, trial.beginning(program), numbers, key, ids[:size], np.int32(size))
         states = begin_each(*first)
         return max(_bytes(begin_each, *first), _bytes(end_each, trial, program, states, first[-1]))

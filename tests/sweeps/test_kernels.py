@@ -389,7 +389,7 @@ def test_begun_apart_a_trial_is_what_it_would_be_in_one(key):
 def test_states_that_wait_take_bounded_memory_and_change_no_bit(key, monkeypatch):
     whole = apart(3, range(11), key)
     monkeypatch.setattr(_kernels, "_WAITING", 3 * (8 * 8 + 8))
-    assert _kernels.together(_Shared(), 3, jnp.asarray(0.01), key, 11) == 3
+    assert _kernels.together(_Shared(), 3, jnp.asarray(0.01), key, ids(*range(11))) == 3
     assert_same_bits(whole, apart(3, range(11), key))
     alone = apart(3, [7], key)
     assert_same_bits({name: x[7:8] for name, x in whole.items()}, alone)
