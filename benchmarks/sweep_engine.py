@@ -4,6 +4,7 @@
                from 10 to 10 000, γ = 1/L), 50 trials each, up to 100 000 steps of gradient descent
                to a loss of 1e-14: seconds from a cold start, with compilation, store and progress,
                against the same trials compiled and kept nowhere
+    many       likewise with 1000 trials each, what a smooth 50 % line takes
     small      likewise 40 shapes whose numbers take seconds (m = 1 … 5, widths up to 1000)
     threads    the same cells compiled, on one thread and on one a core
     memory     10^6 trials of the smallest problem (n = 2, m = 1, k = 8, 20 steps), in a process of
@@ -13,11 +14,13 @@ Prints medians; `--quick` takes eight shapes, fewer steps and 50 000 trials.
 
     python -m benchmarks.sweep_engine
 
-Measured (2 quiet cores, November 2026): on the paper's shapes the numbers take 8.5 s, a cold start
-24.8 s, of which compiling 19 programs is 14 (with the programs of an earlier process in JAX's
-persistent cache 2 s); store and progress 1.6 s. The small shapes: numbers 11 s, cold 19 s (29 s
-before trials were begun apart from their loops). One thread 21.2 s, two 11.4 s, 1.86 times as fast.
-10^6 trials in 24 s and 587 MiB, 464 of them before the first.
+Measured (2 quiet cores, November 2026): on the paper's shapes the numbers of 50 trials a cell take
+8.6 s, with store and progress 8.8 s, and from a cold start 18.6 s, of which about 10 s compile 19
+programs (2 s with the programs of an earlier process in JAX's persistent cache). So a cold start
+more than doubles a sweep of seconds; it is a constant, and with 1000 trials a cell it is 184 s
+against 174 s compiled and stored (and 196 s of a later run that stored nothing, on a slower
+machine by then): 6 %. The small shapes: numbers 12.3 s, stored 12.7 s, cold 21.1 s. One thread 22.9
+s, two 12.5 s, 1.83 times as fast. 10^6 trials in 23 s and 563 MiB, 436 of them before the first.
 """
 
 import argparse
@@ -118,11 +121,12 @@ def main():
         f"memory: {found['trials']} trials in {found['seconds']:.0f} s, at most "
         f"{found['peak_mib']:.0f} MiB, {found['before_mib']:.0f} before the first"
     )
-    for name, shapes in {"overhead": paper, "small": grid}.items():
-        if quick and name == "overhead":
+    asked = {"overhead": (paper, 50, 2), "many": (paper, 1000, 1), "small": (grid, 50, 2)}
+    for name, (shapes, trials, repeats) in asked.items():
+        if quick and name != "small":
             continue
         jax.clear_caches()
-        result[name] = found = overhead(shapes, 50, 1 if quick else 2)
+        result[name] = found = overhead(shapes, trials, 1 if quick else repeats)
         print(
             f"{name}: cold {found['cold']:.1f} s, compiled {found['compiled']:.1f} s, numbers "
             f"alone {found['numbers']:.1f} s: {found['share']:.1%} more, of it store and "
@@ -133,7 +137,7 @@ def main():
         f"threads: one {found['one']:.1f} s, {found['cores']} {found['all']:.1f} s: "
         f"{found['ratio']:.2f} times as fast"
     )
-    print(write("sweep_engine", result))
+    print(write("sweep_engine", result, quick=quick))
 
 
 if __name__ == "__main__":

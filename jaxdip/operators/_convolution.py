@@ -5,12 +5,17 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from scipy.fft import next_fast_len
 
 from jaxdip._types import Array
 
 #: What lies beyond the border: the opposite side, zeros, or the mirror image (… b a | a b …).
 Boundary: TypeAlias = Literal["periodic", "zero", "reflect"]
 BOUNDARIES = ("periodic", "zero", "reflect")
+
+#: Kernels of more entries go by transforms: on a CPU and a colour image of 256 × 256 sums take four
+#: times as long with 3 × 3 entries, and forty times with 13 × 13.
+_LARGE = 8
 
 
 def convolve(kernel: Array, x: Array, boundary: Boundary) -> Array:
@@ -28,6 +33,22 @@ def convolve(kernel: Array, x: Array, boundary: Boundary) -> Array:
     before = [size - 1 - centre for size, centre in zip(kernel.shape, after, strict=True)]
     padding = [*zip(before, after, strict=True), (0, 0)]
     padded = jnp.pad(x, padding, mode="constant" if boundary == "zero" else "symmetric")
+    return (_inner_by_fourier if kernel.size > _LARGE else _inner)(kernel, padded)
+
+
+def _inner_by_fourier(kernel: Array, padded: Array) -> Array:
+    """The convolution where the whole kernel meets the array, by a transform of the latter."""
+    axes = tuple(range(kernel.ndim))
+    # Lengths with small factors; what wraps round falls on the part that is cut off.
+    lengths = [next_fast_len(n, real=True) for n in padded.shape[:-1]]
+    gains = jnp.fft.rfftn(kernel, s=lengths)[..., None]
+    full = jnp.fft.irfftn(gains * jnp.fft.rfftn(padded, s=lengths, axes=axes), s=lengths, axes=axes)
+    whole = [slice(k - 1, n) for k, n in zip(kernel.shape, padded.shape[:-1], strict=True)]
+    return full[tuple(whole)]
+
+
+def _inner(kernel: Array, padded: Array) -> Array:
+    """The same, by sums."""
     images = jnp.moveaxis(padded, -1, 0)[:, None]
     convolved = jax.lax.conv_general_dilated(
         images,

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdip.generators import _resize
 from jaxdip.generators._resize import resized
 
 
@@ -39,3 +40,23 @@ def test_derivatives_forward_backward_twice_and_in_batches(key):
     np.testing.assert_allclose(np.einsum("akbk->kab", found), by_hand, rtol=1e-12)
     stack = jax.vmap(lambda row: resized(row, (5,), "linear"), in_axes=1, out_axes=1)(x)
     np.testing.assert_allclose(stack, matrix @ np.asarray(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize("shape", [(6, 9, 5, 2), (3, 6, 9, 5)])
+def test_the_lowering_of_cpus_is_the_general_one(shape, adjoint, key):
+    axis = 0 if shape[0] == 6 else 1  # with and without an axis of batches
+    sizes = ((11, 6), (9, 9), (4, 5)) if adjoint else ((6, 11), (9, 9), (5, 4))
+    how = {"axis": axis, "sizes": sizes, "method": "linear", "adjoint": adjoint}
+    x = jax.random.normal(key, shape)
+    np.testing.assert_allclose(
+        _resize._lookup_on_cpu(x, **how), _resize._lookup(x, **how), atol=1e-14
+    )
+
+
+def test_rows_that_come_in_parts_are_those_of_one_part(monkeypatch, key):
+    x = jax.random.normal(key, (7, 6, 3))
+    how = {"axis": 0, "sizes": ((7, 11), (6, 8)), "method": "linear", "adjoint": False}
+    whole = _resize._lookup_on_cpu(x, **how)
+    monkeypatch.setattr(_resize, "_CACHED", 4 * 8 * 3 * 8)  # four rows of eleven
+    np.testing.assert_array_equal(_resize._lookup_on_cpu(x, **how), whole)
