@@ -5,7 +5,6 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from scipy.fft import next_fast_len
 
 from jaxdip._types import Array
 
@@ -40,11 +39,23 @@ def _inner_by_fourier(kernel: Array, padded: Array) -> Array:
     """The convolution where the whole kernel meets the array, by a transform of the latter."""
     axes = tuple(range(kernel.ndim))
     # Lengths with small factors; what wraps round falls on the part that is cut off.
-    lengths = [next_fast_len(n, real=True) for n in padded.shape[:-1]]
+    lengths = [_smooth(n) for n in padded.shape[:-1]]
     gains = jnp.fft.rfftn(kernel, s=lengths)[..., None]
     full = jnp.fft.irfftn(gains * jnp.fft.rfftn(padded, s=lengths, axes=axes), s=lengths, axes=axes)
     whole = [slice(k - 1, n) for k, n in zip(kernel.shape, padded.shape[:-1], strict=True)]
     return full[tuple(whole)]
+
+
+def _smooth(n: int) -> int:
+    """The next number without prime factors above 5, for which transforms are fast."""
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
 
 
 def _inner(kernel: Array, padded: Array) -> Array:
