@@ -1,16 +1,42 @@
 """How a benchmark is timed and what it writes down."""
 
+import argparse
+import importlib
+import importlib.util
 import json
+import math
+import os
 import pathlib
 import platform
+import resource
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
+import numpy as np
+import scipy.stats
+
+_PACKAGES = ("jax", "jaxlib", "equinox", "diffrax", "optax", "numpy", "scipy", "torch")
+
+
+def quick_asked(description: str, effect: str) -> bool:
+    """Whether the command line says `--quick`, for scripts that take nothing else."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help=effect)
+    return parser.parse_args().quick
+
+
+def peer(name: str) -> Any:
+    """A package to compare with, or None if it is not installed, which is said aloud."""
+    if importlib.util.find_spec(name) is None:
+        print(f"{name} is not installed: its rows are left out (pip install 'jaxdip[peers]')")
+        return None
+    return importlib.import_module(name)
 
 
 def interleaved(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
@@ -26,29 +52,82 @@ def interleaved(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, l
     return seconds
 
 
-def summary(seconds: list[float]) -> dict[str, float]:
+def timed(run: Callable[[], Any]) -> tuple[Any, float]:
+    """The result of one run and its seconds."""
+    before = time.perf_counter()
+    result = jax.block_until_ready(run())
+    return result, time.perf_counter() - before
+
+
+def summary(seconds: Sequence[float]) -> dict[str, float]:
     """Median and spread."""
     return {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)}
 
 
-def environment() -> dict[str, str]:
+def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> dict[str, float]:
+    """b of cost ≈ c·size^b by least squares on logarithms, with its 95 % interval.
+
+    The interval takes the deviations from a power law as independent normal errors of ln(cost).
+    """
+    if not min(costs) > 0:
+        raise ValueError(
+            f"a cost is not positive, {min(costs)}: the machine is too busy to time it"
+        )
+    x, y = np.log(np.asarray(sizes, float)), np.log(np.asarray(costs, float))
+    if x.size < 3 or x.shape != y.shape:
+        raise ValueError(f"a slope with an interval takes 3 sizes or more, got {x.size}")
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    rest = y - y.mean() - slope * centred
+    error = math.sqrt(float(rest @ rest) / (x.size - 2) / float(centred @ centred))
+    half = float(scipy.stats.t.ppf(0.975, x.size - 2)) * error
+    return {"exponent": slope, "low": slope - half, "high": slope + half}
+
+
+def peak_gib() -> float:
+    """The largest resident set of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
+
+
+def in_process(module: str, *words: str) -> Any:
+    """What `python -m benchmarks.MODULE WORDS` prints as its last line, as JSON.
+
+    For what must have a process of its own: peak memory, counts of programs, first calls.
+    """
+    command = [sys.executable, "-m", f"benchmarks.{module}", *words]
+    root = pathlib.Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[2:])} failed:\n{done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def environment() -> dict[str, Any]:
     """What the numbers depend on."""
     device = jax.devices()[0]
     return {
         "commit": _commit(),
         "device": f"{device.platform}: {device.device_kind}",
-        "machine": f"{platform.machine()}, {platform.processor() or platform.system()}",
+        "machine": f"{platform.machine()}, {_processor()}",
+        "cores": len(_cores()),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("jax", "jaxlib", "equinox", "diffrax", "numpy")},
+        **{name: found for name in _PACKAGES if (found := _version(name))},
     }
 
 
-def write(name: str, result: dict[str, Any]) -> pathlib.Path:
-    """Saves a benchmark's result beside the benchmarks, with its environment."""
+def write(name: str, result: dict[str, Any], *, quick: bool = False) -> pathlib.Path:
+    """Saves a benchmark's result beside the benchmarks, with its environment.
+
+    A quick run has a file of its own, so that it leaves the full one's alone. `result["ratios"]`,
+    a mapping of words to numbers, is what `python -m benchmarks` shows; it reads the file whose
+    path is the last line that the script prints.
+    """
     folder = pathlib.Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps({**result, "environment": environment()}, indent=2) + "\n")
+    path = folder / f"{name}{'-quick' if quick else ''}.json"
+    told = {**result, "quick": quick, "environment": environment()}
+    path.write_text(json.dumps(told, indent=2) + "\n")
     return path
 
 
@@ -61,3 +140,27 @@ def _commit() -> str:
         cwd=pathlib.Path(__file__).parent,
     )
     return done.stdout.strip() or "unknown"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    told = pathlib.Path("/proc/cpuinfo")
+    if told.exists():
+        for line in told.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.system()
+
+
+def _cores() -> set[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))

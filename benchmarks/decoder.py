@@ -218,10 +218,11 @@ def main():
                     f"{name} {value:.0e}" for name, value in row["differences"].items()
                 )
             print(f"{side:4d}² {dtype}: {line}", flush=True)
-    if not OPTIONS.quick and not OPTIONS.sizes:
+    if not OPTIONS.sizes:
         about = {"channels": CHANNELS, "layers": LAYERS, "threads": OPTIONS.threads}
         versions = {"torch": torch.__version__} if torch is not None else {}
-        print(write("decoder", {"benchmark": "decoder", **about, **versions, "rows": rows}))
+        told = {"benchmark": "decoder", **about, **versions, "rows": rows}
+        print(write("decoder", told, quick=OPTIONS.quick))
 
 
 if __name__ == "__main__":

@@ -308,7 +308,7 @@ def main():
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--channels", type=int, default=96)
     parser.add_argument("--layers", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=0.02, help="Adam's first step")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()

@@ -7,9 +7,6 @@ Golub-Kahan at growing depth, which store no Jacobian and are estimates from abo
 of the kernel J Jᵀ, computed by chunks, which see nothing below 1e-8 σ_max; and the SVD of the dense
 Jacobian, which decides.
 
-(c) The certificate of gradient flow for (a) with a Gaussian blur of 64 × 64 images as operator:
-every constant, verdict and bound of the theorem.
-
 Prints seconds (first call, compilation included, and second), peak memory, σ_min with its evidence;
 each part runs in a process of its own. `--quick` shrinks every size by four.
 
@@ -18,11 +15,6 @@ each part runs in a process of its own. `--quick` shrinks every size by four.
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -33,20 +25,7 @@ import equinox as eqx  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._report import write  # noqa: E402
-
-
-def peak_gib() -> float:
-    """Peak memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
-
-
-def timed(run: Callable[[], Any]) -> tuple[Any, float]:
-    """The result and how many seconds it took."""
-    before = time.perf_counter()
-    result = jax.block_until_ready(run())
-    return result, time.perf_counter() - before
+from benchmarks._report import in_process, peak_gib, timed, write  # noqa: E402
 
 
 def described(spectrum: jd.Spectrum) -> dict[str, Any]:
@@ -137,30 +116,34 @@ def deep(shrink: int) -> dict[str, Any]:
     }
 
 
-def certificate(shrink: int) -> dict[str, Any]:
-    """Part (c)."""
-    side, k, d = 64 // int(shrink**0.5), 10_000 // shrink, 500 // shrink
-    generator = jd.TwoLayer(latent=d, width=k, out=(side, side), key=jax.random.key(1))
-    A = jd.operators.Blur.gaussian((side, side), 1.0, radius=1)
-    problem = stated(generator, d, A)
-    before = peak_gib()
-    found, first = timed(lambda: jd.theory.gradient_flow(problem, generator))
-    second = timed(lambda: jd.theory.gradient_flow(problem, generator))[1]
+PARTS = {"two_layer": two_layer, "deep": deep}
+
+
+def ratios(result: dict[str, Any]) -> dict[str, float]:
+    """What the routes cost and miss, beside the SVD of the dense Jacobian."""
+    deep, two_layer = result["deep"], result["two_layer"]
+    exact, last = deep["dense"]["sigma_min"], deep["krylov"][-1]
+    kernel = deep["kernel_seconds"] + deep["eigenvalues_seconds"]
+    grown = two_layer["peak_gib"] - two_layer["peak_gib_before"]
     return {
-        "n": side * side,
-        "k": k,
-        "d": d,
-        "seconds_first": first,
-        "seconds_again": second,
-        "peak_gib_before": before,
-        "peak_gib": peak_gib(),
-        "verdict": found.verdict,
-        "margin": float(found.margin),
-        "numbers": {name: float(number.value) for name, number in found.numbers.items()},
+        "dense SVD / kernel and its eigenvalues, seconds, decoder": deep["dense_seconds"] / kernel,
+        f"dense SVD / {last['depth']} Krylov steps, seconds, decoder": deep["dense_seconds"]
+        / last["seconds_first"],
+        # Not divided by the exact one, which may be rounding.
+        f"(sigma_min by {last['depth']} Krylov steps − exact) / sigma_max": (
+            last["sigma_min"] - exact
+        )
+        / deep["dense"]["sigma_max"],
+        "(sigma_min by the kernel − exact) / sigma_max": (deep["kernel_sigma_min"] - exact)
+        / deep["dense"]["sigma_max"],
+        "memory of the full Jacobian / ours, two-layer": 8
+        * two_layer["n"]
+        * two_layer["k"]
+        * two_layer["d"]
+        / 2**30
+        / max(grown, 1e-3),
+        "first call / second, two-layer": two_layer["seconds_first"] / two_layer["seconds_again"],
     }
-
-
-PARTS = {"two_layer": two_layer, "deep": deep, "certificate": certificate}
 
 
 def main():
@@ -172,16 +155,12 @@ def main():
     if given.part:
         print(json.dumps(PARTS[given.part](4 if given.quick else 1)))
         return
-    result = {}
+    result: dict[str, Any] = {}
     for part in PARTS:
-        command = [sys.executable, "-m", "benchmarks.spectra", "--part", part]
-        done = subprocess.run(
-            command + ["--quick"] * given.quick, capture_output=True, text=True, check=True
-        )
-        result[part] = json.loads(done.stdout.splitlines()[-1])
+        result[part] = in_process("spectra", "--part", part, *["--quick"] * given.quick)
         print(part, json.dumps(result[part], indent=2))
-    if not given.quick:
-        print(write("spectra", {"benchmark": "spectra", **result}))
+    told = {"benchmark": "spectra", "ratios": ratios(result), **result}
+    print(write("spectra", told, quick=given.quick))
 
 
 if __name__ == "__main__":

@@ -263,15 +263,26 @@ def main():
         *against_tsit5(flow, 50, 4000, horizon, (horizon,) if arguments.quick else (5e5, 1.5e6), 3),
         *against_tsit5(inertial, 20, 4000, inertial_horizon, (inertial_horizon,), 3),
     ]
+    ratios = {
+        f"Tsit5 / Rodas5P, {row['flow']}, n = {row['n']}, rtol {row['rtol']:.0e}": row["ratio"]
+        for row in rows
+    }
+    scipy_rows = against_scipy(20, 400, horizon, 3)
+    own = scipy_rows["methods"]["Rodas5P"]["seconds"]
+    for method in ("LSODA", "BDF", "Radau"):
+        ratios[f"SciPy's {method} / Rodas5P, k = 400, rtol 1e-6"] = (
+            scipy_rows["methods"][method]["seconds"] / own
+        )
     result = {
         "benchmark": "stiff",
+        "ratios": ratios,
         "reference_tolerances": TIGHT,
         "loss_floor": FLOOR,
         "against_tsit5": rows,
         "reference_check": check_reference(flow, 20, 4000, horizon),
-        "against_scipy": against_scipy(20, 400, horizon, 3),
+        "against_scipy": scipy_rows,
     }
-    print(write("stiff", result))
+    print(write("stiff", result, quick=arguments.quick))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ jax.config.update("jax_enable_x64", True)
 
 import jax.numpy as jnp  # noqa: E402
 
-from benchmarks._report import interleaved, summary, write  # noqa: E402
+from benchmarks._report import interleaved, peer, summary, write  # noqa: E402
 from jaxdip.trials import TwoLayerTrial  # noqa: E402
 
 N, M, D, TRIALS = 5, 2, 500, 50
@@ -259,17 +259,22 @@ def main():
     parser.add_argument("--widths", type=int, nargs="+", help="k, instead of the default")
     given = parser.parse_args()
     quick = given.quick
-    try:
-        import torch  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        print("torch is not installed: its rows are left out (pip install torch)")
+    peer("torch")
     widths, seconds, repeats = ((100, 1000), 0.1, 5) if quick else ((100, 1000, 10_000), 0.5, 7)
     rows = []
     for dtype in ("float64", "float32"):
         for k in given.widths or widths:
             rows.append(measure(k, dtype, seconds, repeats, given.large))
             show(rows[-1])
-    print(write("sweep_throughput", {"benchmark": "sweep_throughput", "rows": rows}))
+    ratios = {
+        f"{name} / jaxdip, k = {row['k']}, {row['dtype']}": ns["median"]
+        / row["ns_per_unit"]["jaxdip"]["median"]
+        for row in rows
+        for name, ns in row["ns_per_unit"].items()
+        if name not in ("jaxdip", "tanh")
+    }
+    result = {"benchmark": "sweep_throughput", "ratios": ratios, "rows": rows}
+    print(write("sweep_throughput", result, quick=quick))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from jaxdip.dynamics._event import Events
 from jaxdip.dynamics._flow import AbstractFlow
 from jaxdip.dynamics._flow_solve import Solve, solve_watched, solve_whole
 from jaxdip.dynamics._path_length import with_path_length
+from jaxdip.dynamics._reachable import check_reachable
 from jaxdip.dynamics._record_times import check_times
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
 from jaxdip.dynamics._run import (
@@ -118,6 +119,7 @@ def integrate(
     max_steps = count("max_steps", max_steps, 1)
     observables, motions = split_observables(observe)
     ending, noted = split_events(until, mark)
+    check_reachable(problem, ending | noted)
     flow, notes = flow.resolve(Scales(problem, generator))
     lift, f, theta = start(problem, generator, reduce)
     ts = ts.astype(tree_dtype(theta))

@@ -30,6 +30,7 @@ from jaxdip.dynamics._descent_loop import (
 )
 from jaxdip.dynamics._event import Events, LossBelow
 from jaxdip.dynamics._path_length import with_path_length
+from jaxdip.dynamics._reachable import check_reachable
 from jaxdip.dynamics._recorder import Observe, Recorder, split_events, split_observables
 from jaxdip.dynamics._run import (
     Watch,
@@ -95,7 +96,8 @@ def iterate(
         The trajectory; 'steps' in its `stats` counts the steps taken.
 
     Raises:
-        TypeError, ValueError: if an argument is wrong, or the checkpoint belongs to another run.
+        TypeError, ValueError: if an argument is wrong, a threshold of the loss below what rounding
+            leaves, or the checkpoint belongs to another run.
         FileNotFoundError: if there is no such checkpoint.
         RuntimeError: if the run fails and `throw` is set.
     """
@@ -109,6 +111,7 @@ def iterate(
         if "tolerance" in ending | noted:
             raise ValueError("an event named 'tolerance' and tolerance= cannot both be given")
         ending = {"tolerance": LossBelow(limit)} | ending
+    check_reachable(problem, ending | noted)
     chosen, notes = descent.resolve(Scales(problem, generator))
     if motions:
         chosen = with_path_length(chosen)

@@ -1,0 +1,124 @@
+"""What does a certificate cost at image size, in seconds and in memory?
+
+Images of 64 × 64 (n = m = 4096) seen through a Gaussian blur, the two-layer network with
+k = 10 000 and d = 500, W trained, float64: the theorems of gradient flow, gradient descent, ISEHD
+and IGAHD on the ground 'network', every constant, verdict and bound. The full Jacobian would have
+4096 × 5·10⁶ entries (164 GB); its closed-form factor B has 4096 × 10 000 (328 MB). Beside it, in
+the same process, what no certificate can avoid: B Bᵀ and its eigenvalues.
+
+Each theorem has a process of its own. Prints seconds of the first call (compilation included) and
+of the second, the most memory held, verdict and margin. `--quick` divides n by 16 and k and d
+by 4, and takes the first and the last theorem.
+
+    python -m benchmarks.certificates
+"""
+
+import argparse
+import json
+from typing import Any
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+import equinox as eqx  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+import jaxdip as jd  # noqa: E402
+from benchmarks._report import in_process, peak_gib, timed, write  # noqa: E402
+
+DYNAMICS = {
+    "gradient flow": jd.GradientFlow(),
+    "gradient descent": jd.GradientDescent(),
+    "ISEHD": jd.ISEHD(),
+    "IGAHD": jd.IGAHD(),
+}
+
+
+def stated(quick: bool) -> tuple[jd.Problem, jd.TwoLayer]:
+    """The problem and the network at its start."""
+    side, k, d = (16, 2500, 125) if quick else (64, 10_000, 500)
+    key = jax.random.key(1)
+    generator = jd.TwoLayer(latent=d, width=k, out=(side, side), key=key)
+    A = jd.operators.Blur.gaussian((side, side), 1.0, radius=1)
+    problem = jd.Problem(
+        u=jd.on_sphere(d, key=jd.key_for(key, "latent")),
+        operator=A,
+        loss=jd.losses.MSE(),
+        y=A(jax.random.uniform(jd.key_for(key, "signal"), (side, side))),
+    )
+    return problem, generator
+
+
+@eqx.filter_jit
+def unavoidable(g: Any, u: Any) -> Any:
+    """The eigenvalues of J Jᵀ = B Bᵀ, B = V diag(φ'(W u)) ‖u‖/√k, and nothing else."""
+    h = g.W @ u
+    slopes = jax.jvp(g.activation, (h,), (jnp.ones_like(h),))[1]
+    B = g.V * (g.factor * jnp.linalg.norm(u) * slopes)
+    return jnp.linalg.eigvalsh(B @ B.T)
+
+
+def one(name: str, quick: bool) -> dict[str, Any]:
+    """One theorem, in this process."""
+    problem, generator = stated(quick)
+    before = peak_gib()
+
+    def run():
+        found = jd.certify(problem, generator, dynamics=DYNAMICS[name], kind="network")
+        return found, found.margin
+
+    (found, _), first = timed(run)
+    again = timed(run)[1]
+    held = peak_gib()
+    timed(lambda: unavoidable(generator, problem.u))
+    floor = timed(lambda: unavoidable(generator, problem.u))[1]
+    return {
+        "theorem": name,
+        "n": problem.y.size,
+        "k": generator.width,
+        "seconds_first": first,
+        "seconds_again": again,
+        "seconds_of_gram_and_eigenvalues": floor,
+        "gib_before": before,
+        "gib": held,
+        "gib_of_factor": 8 * problem.y.size * generator.width / 2**30,
+        "verdict": found.verdict,
+        "margin": float(found.margin),
+        "numbers": {n: float(number.value) for n, number in found.numbers.items()},
+    }
+
+
+def main():
+    """One line a theorem."""
+    parser = argparse.ArgumentParser(description="Certificates at image size.")
+    parser.add_argument("--quick", action="store_true", help="16 x 16 pixels")
+    parser.add_argument("--one", choices=list(DYNAMICS), help="one theorem, printed as JSON")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(one(given.one, given.quick)))
+        return
+    rows, ratios = [], {}
+    for name in ("gradient flow", "IGAHD") if given.quick else DYNAMICS:
+        row = in_process("certificates", "--one", name, *["--quick"] * given.quick)
+        rows.append(row)
+        print(
+            f"{name:17s} first {row['seconds_first']:6.1f} s, again {row['seconds_again']:6.1f} s "
+            f"(Gram matrix and eigenvalues {row['seconds_of_gram_and_eigenvalues']:.1f} s), at "
+            f"most {row['gib']:.2f} GiB, {row['gib_before']:.2f} before; {row['verdict']}, margin "
+            f"{row['margin']:.2e}",
+            flush=True,
+        )
+        floor = row["seconds_of_gram_and_eigenvalues"]
+        ratios[f"certificate / Gram matrix and eigenvalues, seconds, {name}"] = (
+            row["seconds_again"] / floor
+        )
+        ratios[f"memory above the start / factor B, {name}"] = (
+            row["gib"] - row["gib_before"]
+        ) / row["gib_of_factor"]
+    result = {"benchmark": "certificates", "ratios": ratios, "rows": rows}
+    print(write("certificates", result, quick=given.quick))
+
+
+if __name__ == "__main__":
+    main()

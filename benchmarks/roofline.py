@@ -1,0 +1,314 @@
+"""What fraction of the machine's ceilings does each hot loop reach?
+
+For each loop the bytes it must move and the operations it must make, counted by formula; the
+ceilings of the same machine, dtype and number of threads, measured in the same run: bandwidth by
+z ← z + c w over as many bytes as the loop goes over (so that the same cache, or memory, holds
+them), operations by a large matrix product, hyperbolic tangents a second; the seconds that the
+slowest ceiling alone would take, and the fraction of it that the loop reaches. Multiplications and
+tanh share the core, so their times add.
+
+    loop                            passes over arrays                 operations
+    two-layer (a sweep's trial)     M twice, z and t = tanh z twice    k tanh, 4 m k + 8 k
+    image size (`iterate`, m = n)   likewise                           likewise
+    decoder, a gradient             9 over each layer's activations    6 C² pixels a layer
+    Jacobian, J v and Jᵀ w          V once                             2 m k
+    Gram matrix B Bᵀ                B once                             2 m² k
+
+A step needs r = M φ(z) − y whole before Mᵀr, so it reads M twice, or once where the update of a
+column and its share in the next product are fused, which XLA does not do for products. A layer of
+the decoder reads or writes an array of C × pixels about nine times forth and back (product,
+activation, normalisation; twice that and the resampling on the way back).
+
+One thread unless `--threads` says otherwise. `--quick` takes smaller sizes.
+
+    python -m benchmarks.roofline
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+GIVEN = argparse.ArgumentParser(description="Fractions of the machine's ceilings.")
+GIVEN.add_argument("--quick", action="store_true", help="smaller sizes")
+GIVEN.add_argument("--threads", type=int, default=1, help="CPU threads")
+OPTIONS = GIVEN.parse_args() if __name__ == "__main__" else GIVEN.parse_args([])
+
+if __name__ == "__main__" and hasattr(os, "sched_setaffinity"):
+    # Before JAX starts: its pool of threads has the size of the set of cores that it finds.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: OPTIONS.threads])
+
+import jax  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+
+import equinox as eqx  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+import jaxdip as jd  # noqa: E402
+from benchmarks._ceilings import Ceilings  # noqa: E402
+from benchmarks._report import interleaved, summary, write  # noqa: E402
+from jaxdip.trials import TwoLayerTrial  # noqa: E402
+
+
+class Count(NamedTuple):
+    """What an iteration of a loop must do.
+
+    Attributes:
+        moved: bytes read and written, each pass over an array counted.
+        working: bytes of the arrays that it goes over, which decide what holds them.
+        products: multiplications and additions, each as one operation.
+        tanh: hyperbolic tangents.
+    """
+
+    moved: float
+    working: float
+    products: float
+    tanh: float = 0.0
+
+    def seconds(self, top: Ceilings) -> dict[str, float]:
+        """At each ceiling; tanh and products share the core, so they add."""
+        return {
+            "bandwidth": self.moved / top.bandwidth(self.working),
+            "arithmetic": self.products / top.products + self.tanh / top.tanh,
+        }
+
+
+def two_layer_count(m: int, k: int, width: int) -> Count:
+    """One step of the reduced loop: M twice, z and t = tanh read and written."""
+    return Count(
+        moved=(2 * m * k + 4 * k) * width,
+        working=(m * k + 2 * k) * width,
+        # M t and Mᵀr; the slope 0.5 − 0.5 t², its product with Mᵀr, the step, the argument of tanh.
+        products=4 * m * k + 8 * k,
+        tanh=k,
+    )
+
+
+def decoder_count(channels: int, grids: list[int], width: int) -> Count:
+    """A gradient of the deep decoder: products forward, for weights, and for activations."""
+    pixels = sum(grids)
+    return Count(
+        moved=9 * channels * pixels * width,
+        working=3 * channels * pixels * width,
+        products=6 * channels**2 * pixels,
+    )
+
+
+def product_count(m: int, k: int, width: int) -> Count:
+    """J v or Jᵀ w with J = V diag(φ')."""
+    return Count(moved=m * k * width, working=m * k * width, products=2 * m * k)
+
+
+def gram_count(m: int, k: int, width: int) -> Count:
+    """B Bᵀ."""
+    return Count(moved=m * k * width, working=m * k * width, products=2 * m * m * k)
+
+
+# --- the loops, as the package runs them: each a function of a number of iterations ---
+
+
+def padded(m: int, k: int) -> tuple[int, int]:
+    """The rows and the width that a trial of a sweep is padded to."""
+    program = TwoLayerTrial().program({"n": 5, "m": m, "k": k})
+    return program.observations, program.width
+
+
+def small_trial(m: int, k: int, dtype: str) -> Callable[[int], Any]:
+    """A trial of a sweep."""
+    trial = TwoLayerTrial()
+    point = {"n": 5, "m": m, "k": k, "step_size": 0.1, "dtype": dtype, "steps": 1}
+    program = trial.program(point)
+    state = jax.jit(lambda key: trial.begin(key, program, trial.numbers(point)))(jax.random.key(0))
+
+    @jax.jit
+    def run(state):
+        return jax.lax.while_loop(trial.running, lambda s: trial.step(program, s), state).loss
+
+    def many(iterations: int) -> Any:
+        fixed = state.fixed._replace(
+            # No loss is below -1, so every step is made.
+            tolerance=jnp.full_like(state.fixed.tolerance, -1),
+            limit=jnp.full_like(state.fixed.limit, iterations),
+        )
+        return run(state._replace(fixed=fixed))
+
+    return many
+
+
+def stated(n: int, k: int, dtype: str, d: int = 10) -> tuple[jd.Problem, jd.TwoLayer]:
+    """A two-layer network seen directly."""
+    key = jax.random.key(0)
+    g = jd.TwoLayer(latent=d, width=k, out=n, key=key, dtype=dtype)
+    u = jd.on_sphere(d, key=jd.key_for(key, "latent")).astype(dtype)
+    A = jd.operators.Identity((n,), dtype=jnp.dtype(dtype))
+    y = jax.random.normal(jd.key_for(key, "signal"), (n,), dtype)
+    return jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=y), g
+
+
+def image_descent(n: int, k: int, dtype: str) -> Callable[[int], Any]:
+    """`iterate` on an image."""
+    problem, g = stated(n, k, dtype)
+    method = jd.GradientDescent(jnp.asarray(1e-3, dtype))
+    return lambda count: jd.iterate(problem, method, g, count, every=count).loss
+
+
+def decoder_gradients(side: int, channels: int, layers: int, dtype: str) -> Callable[[int], Any]:
+    """Gradient steps of the deep decoder."""
+    g = jd.DeepDecoder(
+        channels=channels,
+        start=(side // 2 ** (layers - 1), side // 2 ** (layers - 1)),
+        grid=(side, side),
+        layers=layers,
+        key=jax.random.key(0),
+        sigmoid=True,
+        dtype=dtype,
+    )
+    u = g.latent(jax.random.key(1))
+    y = jax.random.uniform(jax.random.key(2), (side, side), dtype)
+    theta, rest = eqx.partition(g, g.trainable())
+
+    @partial(jax.jit, static_argnums=1)
+    def run(theta, count):
+        def step(_, theta):
+            slope = jax.grad(lambda t: jnp.mean((eqx.combine(t, rest)(u) - y) ** 2))(theta)
+            return jax.tree.map(lambda t, s: t - 1e-4 * s, theta, slope)
+
+        return jax.lax.fori_loop(0, count, step, theta)
+
+    return lambda count: run(theta, count)
+
+
+def jacobian_products(n: int, k: int, dtype: str, pull: bool) -> Callable[[int], Any]:
+    """J v or Jᵀ w, so many in a row, each from the last one's result."""
+    from jaxdip.analysis._jacobian import jacobian
+
+    problem, g = stated(n, k, dtype)
+    _, J = jacobian(problem, g, "J")
+    start = jnp.ones(n if pull else J.columns, dtype)
+
+    @partial(eqx.filter_jit, donate="none")
+    def run(J, start, count):
+        product = J.product()
+        map_, keep = (product.pull, n) if pull else (product.push, J.columns)
+
+        def again(_, v):
+            w = map_(v)
+            # The result feeds the next product, so that none can be left out.
+            return v + 1e-6 * jnp.resize(w, (keep,))[: v.size]
+
+        return jax.lax.fori_loop(0, count, again, start)
+
+    return lambda count: run(J, start, count)
+
+
+def gram(n: int, k: int, dtype: str) -> Callable[[int], Any]:
+    """B Bᵀ as the kernel's closed form computes it."""
+    B = jax.random.normal(jax.random.key(0), (n, k), dtype)
+
+    @jax.jit
+    def run(B):
+        return jnp.matmul(B, B.T, precision=jax.lax.Precision.HIGHEST)
+
+    def many(count: int) -> Any:
+        return [run(B) for _ in range(count)][-1]
+
+    return many
+
+
+class Loop(NamedTuple):
+    """A hot loop.
+
+    Attributes:
+        name, dtype: of what, in which numbers.
+        work: what an iteration must do.
+        make: builds it: a function of a number of iterations.
+        iterations: how many take long enough to be timed.
+    """
+
+    name: str
+    dtype: str
+    work: Count
+    make: Callable[[], Callable[[int], Any]]
+    iterations: int
+
+
+def loops(quick: bool) -> list[Loop]:
+    """All of them; none is built yet, for together they would not fit."""
+    found = []
+    long = 2**18 if quick else 2**23
+    n, k = (512, 4000) if quick else (4096, 10_000)
+    side, channels, layers = (64, 64, 3) if quick else (256, 256, 5)
+    grids = [(side // 2 ** (layers - 1 - i)) ** 2 for i in range(layers)]
+    at, steps = f"n = {n}, k = {k}", 2000 if quick else 100_000
+    for dtype, width in (("float64", 8), ("float32", 4)):
+        small, large = (two_layer_count(*padded(2, size), width) for size in (1000, long))
+        image, through = two_layer_count(n, k, width), product_count(n, k, width)
+        square, decoder = gram_count(n, k, width), decoder_count(channels, grids, width)
+        make = partial(decoder_gradients, side, channels, layers, dtype)
+        push, pull = (partial(jacobian_products, n, k, dtype, back) for back in (False, True))
+        found += [
+            Loop("two-layer, k = 1000", dtype, small, partial(small_trial, 2, 1000, dtype), steps),
+            Loop(f"two-layer, k = {long}", dtype, large, partial(small_trial, 2, long, dtype), 5),
+            Loop(f"image size, {at}", dtype, image, partial(image_descent, n, k, dtype), 10),
+            Loop(f"Jacobian, J v, {at}", dtype, through, push, 10),
+            Loop(f"Jacobian, Jᵀ w, {at}", dtype, through, pull, 10),
+            Loop(f"Gram matrix, {at}", dtype, square, partial(gram, n, k, dtype), 1),
+            Loop(f"decoder, {side}², {channels} channels", dtype, decoder, make, 2),
+        ]
+    return found
+
+
+def reached(loop: Loop, top: Ceilings, repeats: int) -> dict[str, Any]:
+    """Seconds an iteration, those of each ceiling, and the fraction of the highest."""
+    run, iterations = loop.make(), loop.iterations
+    taken = interleaved(
+        {"T": partial(run, iterations), "3T": partial(run, 3 * iterations)}, repeats
+    )
+    pairs = zip(taken["T"], taken["3T"], strict=True)
+    seconds = summary([(b - a) / (2 * iterations) for a, b in pairs])
+    ceilings = loop.work.seconds(top)
+    bound = max(ceilings, key=lambda name: ceilings[name])
+    return {
+        "seconds": seconds,
+        "ceilings": ceilings,
+        "bound_by": bound,
+        "fraction": ceilings[bound] / seconds["median"],
+    }
+
+
+def main():
+    """Prints the ceilings, then one line a loop."""
+    quick = OPTIONS.quick
+    tops = {dtype: Ceilings(dtype, quick=quick) for dtype in ("float64", "float32")}
+    for dtype, top in tops.items():
+        print(f"{dtype}: products {top.products / 1e9:.0f} Gop/s, tanh {top.tanh / 1e9:.2f} G/s")
+    rows, ratios = [], {}
+    for loop in loops(quick):
+        name = f"{loop.name}, {loop.dtype}"
+        row = {"loop": name, **reached(loop, tops[loop.dtype], 3 if quick else 7)}
+        rows.append(row)
+        ratios[f"fraction of the {row['bound_by']} ceiling, {name}"] = row["fraction"]
+        at = ", ".join(f"{kind} {1e3 * s:.3g}" for kind, s in row["ceilings"].items())
+        print(
+            f"{name:48s} {1e3 * row['seconds']['median']:9.3g} ms; ceilings in ms: {at}; "
+            f"{row['fraction']:.0%} of {row['bound_by']}",
+            flush=True,
+        )
+    told = {
+        dtype: {"products": top.products, "tanh": top.tanh, "bandwidths": top.bandwidths}
+        for dtype, top in tops.items()
+    }
+    for dtype, top in tops.items():
+        rates = ", ".join(
+            f"{2.0**power / 2**20:.3g} MiB {rate / 1e9:.0f} GB/s"
+            for power, rate in sorted(top.bandwidths.items())
+        )
+        print(f"{dtype}, bandwidth by the size gone over: {rates}")
+    result = {"benchmark": "roofline", "threads": OPTIONS.threads, "ceilings": told, "rows": rows}
+    print(write("roofline", {**result, "ratios": ratios}, quick=quick))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The kernel that makes many steps on chip, interpreted, against the loop that it stands for."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdip.trials import TwoLayerTrial
+from jaxdip.trials._fused_descent import fused_steps
+
+TRIAL = TwoLayerTrial()
+COUNT = 5
+
+
+def begun(key, **point):
+    """A program and a batch of states at their start."""
+    point = {"n": 4, "m": 2, "k": 30, "steps": 400, "tolerance": 1e-3, "step": 1.0} | point
+    program, numbers = TRIAL.program(point), TRIAL.numbers(point)
+    keys = jax.random.split(key, COUNT)
+    return program, jax.vmap(lambda key: TRIAL.begin(key, program, numbers))(keys)
+
+
+def looped(program, states, steps):
+    """Each trial by the plain loop, at most so many steps."""
+
+    def one(state):
+        last = jnp.minimum(state.fixed.limit, state.steps + steps)
+        return jax.lax.while_loop(
+            lambda s: TRIAL.running(s) & (s.steps < last), lambda s: TRIAL.step(program, s), state
+        )
+
+    return jax.lax.map(one, states)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus"])
+def test_the_kernel_makes_the_loops_steps(key, activation):
+    program, states = begun(key, activation=activation)
+    for steps in (1, 37, 500):
+        fused = fused_steps(program, states, steps, interpret=True)
+        plain = looped(program, states, steps)
+        np.testing.assert_array_equal(fused.steps, plain.steps)
+        np.testing.assert_allclose(fused.z, plain.z, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(fused.loss, plain.loss, rtol=1e-8)
+        np.testing.assert_allclose(fused.slope, plain.slope, rtol=1e-7, atol=1e-10)
+    # The trials stop by themselves: otherwise the masks would be untested.
+    assert len(set(np.asarray(fused.steps).tolist())) > 1
+    assert np.all(np.asarray(fused.steps) < 400)
+
+
+def test_stretches_make_one_run(key):
+    program, states = begun(key)
+    whole = fused_steps(program, states, 60, interpret=True)
+    first = fused_steps(program, states, 23, interpret=True)
+    parts = fused_steps(program, first, 37, interpret=True)
+    np.testing.assert_array_equal(parts.steps, whole.steps)
+    np.testing.assert_array_equal(parts.z, whole.z)
+
+
+def test_a_poisoned_or_diverged_trial_stays_and_leaves_the_others_alone(key):
+    program, states = begun(key)
+    spoilt = states._replace(
+        fixed=states.fixed._replace(
+            target=states.fixed.target.at[1, 0].set(jnp.nan),
+            bound=states.fixed.bound.at[2].set(0.0),
+        )
+    )
+    fused = fused_steps(program, spoilt, 50, interpret=True)
+    healthy = fused_steps(program, states, 50, interpret=True)
+    np.testing.assert_array_equal(fused.steps[1:3], [0, 0])
+    np.testing.assert_array_equal(fused.z[1:3], states.z[1:3])
+    for lane in (0, 3, 4):
+        np.testing.assert_array_equal(fused.z[lane], healthy.z[lane])
+
+
+def test_other_dynamics_are_refused(key):
+    for point in ({"dynamics": "igahd"}, {"p": 0.5}):
+        program, states = begun(key, **point)
+        with pytest.raises(ValueError, match="the fused kernel makes steps of gradient descent"):
+            fused_steps(program, states, 5, interpret=True)
