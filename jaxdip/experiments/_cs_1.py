@@ -19,6 +19,10 @@ preset is a quarter of the size along each side with a quarter of the channels, 
 number of parameters at 5 n. A dense A at 256² has 10⁹ entries, so the paper preset takes a
 subsampled randomised Hadamard transform in its place; the quick preset runs both, and checks that
 they agree. The mask keeps exactly a third of the pixels.
+
+In the quick preset statements on early stopping fail by a few per cent: the settled error is 1.1
+times the least one. Adam's constant step leaves a jitter of that size, and the few thousand steps
+of one run are not its end; the published curves have 1.04 and 1.01 after 100 000.
 """
 
 import dataclasses

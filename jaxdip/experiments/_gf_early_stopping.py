@@ -8,6 +8,11 @@ record with the least ‖x − x̄‖.
 Two settings of our own, both with n = m: a small, well conditioned one (n = 3, κ = 1.5, wide) in
 which R' < R, so that the theorem speaks, and an ill-conditioned one (n = 10, κ = 50) in which it
 does not and stopping matters in x. Time is τ = t μ²/4, in which t* is ln(‖y(0) − y‖/‖ε‖).
+
+Two expectations fail in the ill-conditioned setting, for one reason: x̄ is white, so that its slow
+modes hold more signal than a small noise does. The residual is down to ‖ε‖ once the fast modes
+fit the data, noise and all; the discrepancy principle then stops before the slow modes have come,
+and at small noise going on to the end is better than stopping.
 """
 
 import dataclasses

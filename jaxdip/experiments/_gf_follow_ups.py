@@ -6,6 +6,9 @@ lists how the choice of φ and training both layers change the width that is nee
 the variance of the start. It prints no experiment. Here: n = 5, m = 3, A and x̄ with iid N(0, 1)
 entries, V = ±1, gradient descent with γ = 1/(2λ_max(K_0)), K_0 = A J Jᵀ Aᵀ of the trained layers,
 so that all networks take steps of the same size in their own unit; converged at a loss of 1e-7.
+
+That the initial variance hardly matters holds for standard deviations from 0.1 to 3; at 10 the
+units start saturated, and a network about four times as wide is needed: that claim fails.
 """
 
 import dataclasses
