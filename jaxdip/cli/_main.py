@@ -3,7 +3,9 @@
 import difflib
 import importlib
 import importlib.metadata
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from jaxdip.cli._parse import parse
@@ -21,6 +23,8 @@ _COMMANDS = {
     "compare": ("jaxdip.cli.compare", "Compare", "measure how a method approaches its flow"),
 }
 _DONE, _FAILED, _USAGE = 0, 1, 2
+#: After the reader of the output has gone away, as shells have it: 128 + SIGPIPE.
+_UNREAD = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,15 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(version_line())
         return _DONE
+    before, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         return _run(words[0], words[1:])
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return _unread()
     except (UsageError, ValueError, TypeError, ImportError) as error:
         return _say(f"error: {error}", _USAGE)
     except (RuntimeError, MemoryError, OSError) as error:
         # JAX's own errors (out of memory, a lost device) are RuntimeErrors.
-        return _say(f"error: {error or type(error).__name__}", _FAILED)
+        return _say(f"error: {_told(error) or type(error).__name__}", _FAILED)
+    finally:
+        warnings.formatwarning = before
 
 
 def _run(name: str, words: list[str]) -> int:
@@ -62,12 +71,41 @@ def _run(name: str, words: list[str]) -> int:
     command, given = parsed
     command.check(given)
     configure(command.machine)
-    return command.run()
+    status = command.run()
+    # Here an error of a pipe is still caught.
+    sys.stdout.flush()
+    return status
 
 
 def _say(text: str, status: int) -> int:
-    print("jaxdip:", " ".join(text.split()), file=sys.stderr)
+    print("jaxdip:", _one_line(text), file=sys.stderr)
     return status
+
+
+def _one_line(text: str) -> str:
+    """Lines joined by semicolons, those after a colon by a space."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    joined = "".join(line + (" " if line.endswith((":", ",", ";")) else "; ") for line in lines)
+    return joined.rstrip("; ") if lines else ""
+
+
+def _told(error: BaseException) -> str:
+    """An error in words; one of the disk without its number, and its file first."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error)
+
+
+def _warning(message: Warning | str, *about: object) -> str:
+    """A warning as a line of the program's own, without the place in its source."""
+    return f"jaxdip: warning: {_one_line(str(message))}\n"
+
+
+def _unread() -> int:
+    """Ends quietly: what is left of the output would raise again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _UNREAD
 
 
 def _help() -> str:

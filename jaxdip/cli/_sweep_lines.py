@@ -24,18 +24,26 @@ _TRIAL = "TwoLayerTrial"
 
 
 def theory_lines(
-    grid: Grid, trial: str, axes: Sequence[str], names: Sequence[str] = LINES
+    grid: Grid,
+    trial: str,
+    axes: Sequence[str],
+    names: Sequence[str] = LINES,
+    *,
+    event: str = "converged",
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Widths from theory as (label, x values, y values), where the diagram has room for them.
 
-    That is where the trial is the papers' and the axes are k and one of m and n. A line that
-    leaves the diagram altogether is left out.
+    That is where the trial is the papers', the axes are k and one of m and n, and what is counted
+    is whether gradient descent converged for the squared error: existence of a fit is asked of all
+    dynamics, but the law is the theorem's for this one, and other events have other thresholds. A
+    line that leaves the diagram altogether is left out.
 
     Args:
         grid: of the sweep.
         trial: its class, by name.
         axes: of the diagram, abscissa first.
         names: which lines.
+        event: what the diagram counts.
     """
     if trial != _TRIAL or len(axes) != 2 or "k" not in axes:
         return []
@@ -44,9 +52,13 @@ def theory_lines(
         return []
     fixed: dict[str, Any] = {
         "activation": "sigmoid",
+        "p": 0.0,
+        "dynamics": "gd",
         **grid.constants,
         **{name: values[0] for name, values in grid.axes.items() if len(values) == 1},
     }
+    if (fixed["p"], fixed["dynamics"], event) != (0.0, "gd", "converged"):
+        return []
     ends = [float(x) for x in (min(grid.axes["k"]), max(grid.axes["k"]))]
     found = []
     for name in names:

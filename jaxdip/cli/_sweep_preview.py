@@ -10,10 +10,12 @@ import numpy as np
 
 from jaxdip.cli._outputs import table
 from jaxdip.cli._sweep_config import SweepConfig
-from jaxdip.sweeps import Sweep, Unit
+from jaxdip.sweeps import Grid, Sweep, Unit
 
-#: How many cells are tried, to estimate the time.
-_PROBES = 3
+#: Seconds for which cells are tried, to estimate the time; one is tried in any case.
+_BUDGET = 20.0
+#: How many cells are tried at most, and trials of each in so many seconds.
+_PROBES, _TRIALS, _SHARE = 64, 4, 1.0
 #: How many programs are listed.
 _ROWS = 12
 
@@ -21,31 +23,40 @@ _ROWS = 12
 def preview(config: SweepConfig, devices: Sequence[Any]) -> str:
     """Cells, trials, programs with their shapes, memory and an estimate of time.
 
-    The estimate is from a few cells: a trial of each, or as many as the device takes at once.
+    The estimate is from as many cells as can be tried in 20 s: a few trials of each, or as many as
+    the device takes at once. Every cell is taken to cost as much as the nearest one tried.
     """
     described = config.sweep
     points = list(described.grid.points())
     programs = collections.Counter(described.trial.program(point) for point in points)
-    probes = [_probe(described, cell, devices[0]) for cell in _spread(len(points))]
+    tried = _tried(described, devices[0])
+    probes = list(tried.values())
     size = sum(x.nbytes / len(x) for x in probes[0].made.values())
     size *= len(points) * described.trials
-    mean = float(np.mean([probe.seconds for probe in probes]))
-    compiling = float(np.max([probe.compiling for probe in probes]))
-    total = mean * len(points) * described.trials / len(devices) + compiling * len(programs)
+    costs = np.array([probe.seconds for probe in probes])
+    computing = float(costs[_nearest(described.grid, list(tried))].sum()) * described.trials
+    # What programs share is compiled with the first of them.
+    met = {described.trial.program(described.grid.point(cell)) for cell in tried}
+    compiling = sum(probe.compiling for probe in probes) * len(programs) / len(met)
+    total = (computing + compiling) / len(devices)
     memory = max(probe.memory for probe in probes) * len(devices)
     shape = " × ".join(f"{name} {len(values)}" for name, values in described.grid.axes.items())
     rows = [
         f"cells      {len(points)}" + (f" ({shape})" if shape else ""),
         f"trials     {described.trials} a cell, {len(points) * described.trials} in all",
         f"units      {len(described.units())} of {described.block} trials",
-        f"programs   {len(programs)}, {compiling:.1f} s to compile where not in the cache",
+        f"programs   {len(programs)}, {compiling:.2g} s to compile in all, less what the cache has",
         f"devices    {len(devices)} × {devices[0].platform}",
         f"memory     {memory / 2**20:.3g} MiB for what is computed at once, in the largest of "
         f"{len(probes)} cells",
         f"results    {size / 2**20:.3g} MiB: {', '.join(probes[0].made)}",
-        f"time       about {clock(total)}, from {mean * 1e3:.3g} ms for one trial in each of "
-        f"{len(probes)} cells; costs vary by orders of magnitude",
+        f"time       about {clock(total)}, from {len(probes)} cells in which a trial took "
+        f"{costs.min() * 1e3:.3g} to {costs.max() * 1e3:.3g} ms"
+        + ("; less where cells end early" if described.enough is not None else ""),
     ]
+    if config.refine is not None:
+        axis, rounds = config.refine
+        rows.append(f"refine     {axis}: then {rounds} rounds at most, which are not counted here")
     return "\n".join([*rows, "", _programs(programs)])
 
 
@@ -66,25 +77,54 @@ class _Probe:
     memory: int
 
 
-def _spread(cells: int) -> list[int]:
-    return np.unique(np.linspace(0, cells - 1, _PROBES).astype(int)).tolist()
+def _tried(described: Sweep, device: Any) -> dict[int, _Probe]:
+    """Cells all over the grid, each tried, for as long as there is time."""
+    cells = len(described.grid)
+    # The last one first, often the largest; then any, the same every time.
+    others = np.random.default_rng(0).permutation(cells - 1).tolist()
+    begin, found = time.perf_counter(), dict[int, _Probe]()
+    for cell in (cells - 1, *others[: _PROBES - 1]):
+        found[cell] = _probe(described, cell, device)
+        if time.perf_counter() - begin > _BUDGET:
+            break
+    return found
+
+
+def _nearest(grid: Grid, cells: Sequence[int]) -> np.ndarray:
+    """Of each cell, which of some cells is nearest, in shares of the axes; shape (len(grid),)."""
+    shape = grid.shape or (1,)
+    places = np.stack(np.unravel_index(np.arange(len(grid)), shape), -1) / shape
+    best, least = np.zeros(len(grid), int), np.full(len(grid), np.inf)
+    for i, cell in enumerate(cells):
+        distance = np.linalg.norm(places - places[cell], axis=-1)
+        best, least = np.where(distance < least, i, best), np.minimum(distance, least)
+    return best
 
 
 def _probe(described: Sweep, cell: int, device: Any) -> _Probe:
     units = [Unit(cell, 0, 1)]
-    one = dataclasses.replace(described, trials=1, block=1)
+    one = dataclasses.replace(described, trials=_TRIALS, block=1)
+    more = [[Unit(cell, i, 1)] for i in range(1, _TRIALS)]
     if described.room(device) > 1:
         # Side by side a trial alone takes as long as many: as many as there are, then.
-        one = described
+        one, more = described, []
         here = (unit for unit in described.units() if unit.cell == cell)
         units = [unit for unit, _ in zip(here, range(described.room(device)), strict=False)]
     begin = time.perf_counter()
     one.compute(units, device)
     again = time.perf_counter()
     made = one.compute(units, device)[0]
-    seconds = time.perf_counter() - again
+    seconds = first = time.perf_counter() - again
     trials = sum(unit.count for unit in units)
-    return _Probe(made, seconds / trials, again - begin - seconds, one.memory(units[0], device))
+    for another in more:
+        if seconds > _SHARE:
+            break
+        start = time.perf_counter()
+        one.compute(another, device)
+        seconds += time.perf_counter() - start
+        trials += 1
+    compiling = max(0.0, again - begin - first)
+    return _Probe(made, seconds / trials, compiling, one.memory(units[0], device))
 
 
 def _programs(programs: collections.Counter[Hashable]) -> str:

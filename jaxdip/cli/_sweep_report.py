@@ -9,13 +9,16 @@ from typing import Any
 
 import jax
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
 from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
 from jaxdip.cli._runtime import UsageError
+from jaxdip.cli._sweep_config import TRIALS
 from jaxdip.cli._sweep_lines import theory_lines
 from jaxdip.plot import phase_diagram, save
 from jaxdip.sweeps import Frequency, Grid, Narrow, Store, Sweep, SweepResult, collect
+from jaxdip.trials._result_codes import RESULT_CODES
 
 _ROWS = 60
 
@@ -44,8 +47,14 @@ def frequency_of(result: SweepResult, event: str) -> Frequency:
         raise UsageError(f"event {event!r}: {error.args[0]}") from None
 
 
-def text(result: SweepResult, event: str) -> str:
-    """A row for each cell: its parameters, the event's share and Wilson's interval."""
+def text(result: SweepResult, event: str, rest: str = "in result.zarr") -> str:
+    """A row for each cell: its parameters, the event's share and Wilson's interval.
+
+    Args:
+        result: of the sweep.
+        event: the outcome that is counted.
+        rest: where the cells are that are too many to print.
+    """
     found = frequency_of(result, event)
     axes = list(result.grid.axes)
     rows = [[*(axes or ["cell"]), event, "95 % interval", "trials"]]
@@ -59,17 +68,27 @@ def text(result: SweepResult, event: str) -> str:
         interval = f"{low:.3f} to {high:.3f}" if N else "-"
         rows.append([*named, f"{share:.3f}" if N else "-", interval, str(int(N))])
     more = len(result.grid) - _ROWS
-    return table(rows) + (f"\n… and {more} more cells, in result.zarr" if more > 0 else "")
+    return table(rows) + (f"\n… and {more} more cells: {rest}" if more > 0 else "")
 
 
-def write(result: SweepResult, event: str, config: Mapping[str, Any], out: Path) -> None:
+def write(
+    result: SweepResult,
+    event: str,
+    config: Mapping[str, Any],
+    out: Path,
+    intervals: bool = False,
+) -> None:
     """result.zarr, summary.json and, for one or two axes, diagram.png and .pdf.
 
     Of the processes of a sweep several may be last: they write one after another, the same.
     """
     found = frequency_of(result, event)
+    figure = diagram(result, event, intervals=intervals)
     with _one_at_a_time(out):
         _write(result, found, event, config, out)
+        if figure is not None:
+            for ending in ("png", "pdf"):
+                save(figure, out / f"diagram.{ending}", plain(config))
 
 
 @contextlib.contextmanager
@@ -84,7 +103,7 @@ def _write(
     result: SweepResult, found: Frequency, event: str, config: Mapping[str, Any], out: Path
 ) -> None:
     record = {**provenance(config), "plan": result.provenance}
-    write_zarr(out / "result.zarr", result.to_xarray(), record)
+    write_zarr(out / "result.zarr", labelled(result), record)
     cells = [
         {"point": dict(point), "share": share, "low": low, "high": high, "trials": int(N)}
         for point, share, low, high, N in zip(
@@ -95,10 +114,18 @@ def _write(
     ]
     summary = {**record, "event": event, "complete": result.complete, "cells": cells}
     write_json(out / "summary.json", summary)
-    figure = diagram(result, event, intervals=bool(config.get("intervals", False)))
-    if figure is not None:
-        for ending in ("png", "pdf"):
-            save(figure, out / f"diagram.{ending}", plain(config))
+
+
+def labelled(result: SweepResult) -> xr.Dataset:
+    """The outcomes, with the meanings of result codes as the CF conventions have them."""
+    dataset = result.to_xarray()
+    known = {kind.__name__ for kind in TRIALS.values()}
+    if result.provenance["spec"]["trial"] in known and "result" in dataset:
+        codes = {"not_done": 0, **RESULT_CODES}
+        codes_type = dataset["result"].dtype
+        dataset["result"].attrs["flag_values"] = np.array(list(codes.values()), codes_type)
+        dataset["result"].attrs["flag_meanings"] = " ".join(codes)
+    return dataset
 
 
 def export(result: SweepResult, path: Path) -> None:
@@ -107,7 +134,7 @@ def export(result: SweepResult, path: Path) -> None:
     Raises:
         UsageError: for another ending.
     """
-    dataset = result.to_xarray()
+    dataset = labelled(result)
     partial = path.with_name(path.name + ".partial")
     if path.suffix == ".nc":
         dataset.attrs["plan"] = json.dumps(plain(result.provenance))
@@ -160,7 +187,9 @@ def diagram(result: SweepResult, event: str, *, intervals: bool = False) -> Figu
         high=found.high.reshape(shape).T,
         trials=found.trials.reshape(shape).T,
         intervals=intervals,
-        lines=theory_lines(result.grid, result.provenance["spec"]["trial"], [x_axis, *long[:-1]]),
+        lines=theory_lines(
+            result.grid, result.provenance["spec"]["trial"], [x_axis, *long[:-1]], event=event
+        ),
         x_label=x_axis,
         y_label=long[0] if y is not None else "",
         label=f"share of trials {event}",

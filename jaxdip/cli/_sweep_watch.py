@@ -19,8 +19,8 @@ class SweepWatch:
         self._name = f"{name}: " if name else ""
         self._worker = worker
         quiet = not sys.stderr.isatty()
-        self._bar = tqdm(unit="unit", file=sys.stderr, disable=quiet, desc=name or None)
-        self._next = self._own = 0
+        self._bar = tqdm(unit="trial", file=sys.stderr, disable=quiet, desc=name or None)
+        self._next, self._before = 0, -1
 
     def __enter__(self) -> "SweepWatch":
         return self
@@ -29,23 +29,25 @@ class SweepWatch:
         self._bar.close()
 
     def __call__(self, told: SweepProgress) -> None:
-        self._own += 1
-        rate = told.trials / max(told.seconds, 1e-9)
-        left = clock((told.total - told.units) * told.seconds / self._own)
-        if self._own == 1:
+        if self._before < 0:
             # What was there before took no time: it would make the rest look short.
-            self._bar.initial = self._bar.n = told.units - 1
-            self._bar.total = told.total
-        self._bar.update(told.units - self._bar.n)
-        self._bar.set_postfix_str(f"{rate:.3g} trials/s", refresh=False)
+            self._before = told.finished - told.unit.count
+            self._bar.initial = self._bar.n = self._before
+        # Of all workers, for they share what is left.
+        rate = (told.finished - self._before) / max(told.seconds, 1e-9)
+        left = clock(float(round((told.needed - told.finished) / max(rate, 1e-9))))
+        # Cells that are known well enough need no more, so the total falls.
+        self._bar.total = told.needed
+        self._bar.update(told.finished - self._bar.n)
+        self._bar.set_postfix_str(f"{told.units} of {told.total} units", refresh=False)
         if self._bar.disable and (told.units >= self._next or told.units == told.total):
             self._next = told.units + max(1, told.total // _LINES)
             index, workers = self._worker
             whose = f"worker {index} of {workers}: " if workers > 1 else ""
             now = time.strftime("%H:%M:%S")
             print(
-                f"{now} {self._name}{whose}{told.units} of {told.total} units, "
-                f"{rate:.3g} trials/s, about {left} left",
+                f"{now} {self._name}{whose}{told.finished} of {told.needed} trials "
+                f"({told.units} of {told.total} units), {rate:.3g} trials/s, about {left} left",
                 file=sys.stderr,
                 flush=True,
             )

@@ -15,6 +15,7 @@ import tyro
 from jaxdip.cli._forward import require
 from jaxdip.cli._runtime import Machine, UsageError
 from jaxdip.cli._signals import CONTINUE
+from jaxdip.cli._sweep_config import read_sweep
 
 _SLURM = {"cpus", "time", "partition", "account", "gpus", "memory", "notice"}
 #: The flags that mean something to each target; --out, --name and --program do to all.
@@ -25,6 +26,16 @@ _FLAGS = {
     "gke": {"array", "cpus", "gpus", "memory", "image", "storage", "storage_class"}
     | {"accelerator", "topology", "chips"},
 }
+#: The exit status of a process that the runtime aborted, which it does where another is lost.
+ABORTED = 134
+#: So often a job is started again for that: what aborts every time is no lost process.
+_RESTARTS = 20
+_LOST = """ || {{
+  # A process was lost, and the runtime aborted the others.
+  [ "$status" -eq {status} ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {most} ]
+}}"""
+#: Seconds from SIGTERM to SIGKILL in a pod, and those that a process needs to end in.
+_GKE_NOTICE, _LEAVING = 120, 30
 _TIME = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d+(:\d\d?){0,2}")
 _MEMORY = re.compile(r"\d+[KMGT]?")
 _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?")
@@ -99,11 +110,21 @@ class Batch:
     """gke: the size of the volume for DIR; Filestore starts at 1Ti."""
     storage_class: str = "standard-rwx"
     """gke: its class, which must allow ReadWriteMany."""
+    precision: Literal["float64", "float32"] | None = None
+    """Floating-point precision of the sweep; by default float64, on TPUs float32."""
+    allow_mixed: bool = False
+    """Go on in a folder that was begun with another release or kind of device; recorded."""
+    cache: Path | None = None
+    """Where the sweep keeps compiled programs, there; a folder that outlives the job helps."""
 
     @property
     def machine(self) -> Machine:
-        """Nothing is computed here."""
-        return Machine()
+        """The sweep's precision, for its file to be checked; nothing else is computed here."""
+        return Machine(precision=self._precision() or "float64", platform="cpu")
+
+    def _precision(self) -> Literal["float64", "float32"] | None:
+        on_tpus = self.target == "tpu" or (self.target == "gke" and self.accelerator is not None)
+        return "float32" if on_tpus else self.precision
 
     def check(self, given: Set[str] = frozenset()) -> None:
         """Refuse options that are out of range, or without effect for the target."""
@@ -129,6 +150,8 @@ class Batch:
         if self.memory is not None:
             valid = _MEMORY.fullmatch(self.memory) is not None
             require(valid, "--memory", self.memory, "a number with K, M, G or T, such as 16G")
+        if self.precision is not None and self._precision() != self.precision:
+            raise UsageError(f"--precision {self.precision}: TPUs compute in float32")
         self._check_tasks()
         self._check_cloud()
 
@@ -141,6 +164,9 @@ class Batch:
             script = self._gke(text)
         else:
             script = self._slurm()
+        if not self.program:
+            # Another program may be another release, whose file may hold other things.
+            read_sweep(self.config)
         print(script, end="")
         return 0
 
@@ -182,7 +208,19 @@ class Batch:
         own = {"tpu": "jaxdip/bin/python -m jaxdip", "gke": "jaxdip"}
         here = f"{shlex.quote(sys.executable)} -m jaxdip"
         program = shlex.split(self.program or own.get(self.target, here))
-        return [*program, "sweep", config, "--out", out, *more]
+        words = [*program, "sweep", config, "--out", out, *more]
+        if precision := self._precision():
+            words += ["--precision", precision]
+        if self.cache is not None:
+            words += ["--cache", str(self.cache)]
+        if self.target != "tpu":
+            words += ["--grace", str(self._grace())]
+        return words + (["--allow-mixed"] if self.allow_mixed else [])
+
+    def _grace(self) -> int:
+        """Seconds that units in flight have: nearly all from the notice to the end."""
+        notice = self.notice if self.target in ("slurm", "slurm-array") else _GKE_NOTICE
+        return max(notice - _LEAVING, notice // 2)
 
     def _slurm(self) -> str:
         gang = self.target == "slurm"
@@ -210,14 +248,15 @@ class Batch:
         if gang:
             command = _quoted([*self._srun(), *words, "--distributed", "on" if many else "off"])
             job, sent = '"$SLURM_JOB_ID"', "srun passes it on to every process"
+            lost = _LOST.format(status=ABORTED, most=_RESTARTS)
         else:
             share = f'--distributed off --workers {self.array} --worker "$SLURM_ARRAY_TASK_ID"'
             command = f"{_quoted(words)} {share}"
             job = '"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
-            sent = "the sweep finishes or drops the unit in hand"
+            sent, lost = "the sweep finishes or drops the unit in hand", ""
         head = "\n".join([*lines, "#SBATCH --requeue"])
         return _SLURM_SCRIPT.format(
-            options=head, job=job, command=command, sent=sent, again=CONTINUE
+            options=head, job=job, command=command, sent=sent, again=CONTINUE, lost=lost
         )
 
     def _srun(self) -> list[str]:
@@ -242,7 +281,7 @@ class Batch:
             prepare += (
                 f" && sudo apt-get install -y nfs-common && {mount} && sudo chmod a+rwx {out}"
             )
-        sweep = self._words(f"{self.name}.toml", str(self.out), "--precision", "float32")
+        sweep = self._words(f"{self.name}.toml", str(self.out))
         command = "JAX_ENABLE_X64=0 " + _quoted([*sweep, "--distributed", "on"])
         return _TPU_SCRIPT.format(
             name=shlex.quote(self.name),
@@ -292,9 +331,7 @@ class Batch:
 
     def _pod(self) -> dict[str, object]:
         more = ["--distributed", "off", "--workers", str(self.array)]
-        if self.accelerator is not None:
-            more += ["--precision", "float32"]
-        words = self._words("/config/sweep.toml", str(self.out), *more, "--worker")
+        words = [*self._words("/config/sweep.toml", str(self.out), *more), "--worker"]
         # Kubernetes puts variables in for $(NAME), and reads $$ as $.
         command = [*(word.replace("$", "$$") for word in words), "$(JOB_COMPLETION_INDEX)"]
         requests = {"cpu": self.cpus, "memory": self.memory and _binary(self.memory)}
@@ -312,7 +349,7 @@ class Batch:
         }
         pod: dict[str, object] = {
             "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 120,
+            "terminationGracePeriodSeconds": _GKE_NOTICE,
             "containers": [container],
             "volumes": [
                 {"name": "out", "persistentVolumeClaim": {"claimName": self.name}},
@@ -425,7 +462,7 @@ trap - USR1 TERM
 
 # A process asked to stop before it could listen ends by the signal. A job that was cancelled is no
 # longer running, and stays cancelled.
-if [ "$status" -eq {again} ] || {{ [ "$asked" = yes ] && [ "$status" -ne 0 ]; }}; then
+if [ "$status" -eq {again} ] || {{ [ "$asked" = yes ] && [ "$status" -ne 0 ]; }}{lost}; then
   case $(scontrol show job --oneliner "$job") in
     *JobState=RUNNING*) scontrol requeue "$job" ;;
   esac

@@ -318,8 +318,11 @@ def _roots(u: np.ndarray, f: np.ndarray) -> list[float]:
 def _draw_curve(axes, across, values, ends, contour) -> list:
     _, colour, _ = dynamics_style("gf")
     values = values[across.order]
+    half = []
     if contour is not None:
-        axes.axhline(contour, color=REFERENCE, linewidth=1.0, linestyle="--")
+        text = "probability ½" if contour == 0.5 else f"probability {contour:g}"
+        line = axes.axhline(contour, color=REFERENCE, linewidth=1.0, linestyle="--", label=text)
+        half.append(line)
     style = "o" if across.names else "o-"
     # Where a value is not known the line is broken.
     handles = axes.plot(
@@ -333,7 +336,7 @@ def _draw_curve(axes, across, values, ends, contour) -> list:
             across.middles[known], low, high, color=colour, linewidth=1.2, label="its interval"
         )
         handles.append(bars)
-    return handles + _hatch(axes, across, None, ~known)
+    return handles + half + _hatch(axes, across, None, ~known)
 
 
 def _draw_lines(axes, lines, across, up) -> list:

@@ -1,5 +1,6 @@
 """Monte Carlo sweeps: a grid of cells, trials by key, units of work, a store that resumes."""
 
+from jaxdip.sweeps._carry import carry as carry
 from jaxdip.sweeps._collect import collect as collect
 from jaxdip.sweeps._grid import Grid as Grid
 from jaxdip.sweeps._grid import cell_key as cell_key

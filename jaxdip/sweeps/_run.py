@@ -1,5 +1,6 @@
 """The engine's door: a sweep described, run and collected."""
 
+import concurrent.futures
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._numbers import count
 from jaxdip._types import Device, Key
 from jaxdip.sweeps._collect import collect
 from jaxdip.sweeps._grid import Grid, Value
 from jaxdip.sweeps._keeper import Keeper, Memory
 from jaxdip.sweeps._refine import Narrow
 from jaxdip.sweeps._result import SweepResult
+from jaxdip.sweeps._settings import Settings
 from jaxdip.sweeps._store import Store
 from jaxdip.sweeps._sweep import Sweep
 from jaxdip.sweeps._trial import AbstractTrial
@@ -69,8 +72,11 @@ def sweep(
             when it is done, it takes over what others have not begun.
         executor: (pool, N): N tasks are given to a pool of the kind of `concurrent.futures` (of
             dask, submitit, mpi4py, …), each a worker of its own; needs a `store` that all see, and
-            a trial that can be pickled.
-        progress: called with a `SweepProgress` after every unit, from one thread at a time.
+            a trial that can be pickled. They compute under this process's JAX settings. Tasks of
+            a pool of this machine's share its cores; others take all that they find, or as many
+            threads as (pool, N, threads) says.
+        progress: called with a `SweepProgress` after every unit, from one thread at a time, and at
+            the end if others' units or cells that are known well enough have changed the counts.
         stop: asked between units; True ends the sweep, and `SweepResult.done` says how far it got.
 
     Returns:
@@ -84,15 +90,12 @@ def sweep(
     described = Sweep.of(
         trial, grid, trials=trials, key=key, paired=paired, block=block, enough=enough, lanes=lanes
     )
+    if executor is not None:
+        _check_executor(executor, store, worker, progress, stop, mesh)
     devices = _devices(mesh)
     plan = described.plan(devices)
     keeper = Memory() if store is None else Store.create(store, plan, allow_mixed=allow_mixed)
     if executor is not None:
-        if worker != (0, 1) or progress is not None or stop is not None:
-            raise ValueError(
-                "an executor's tasks are workers of their own: worker, progress and stop cannot be "
-                "given with it"
-            )
         _delegate(described, store, executor, allow_mixed)
         return collect(described, keeper, plan)
     return finish(described, keeper, devices, plan, worker=worker, progress=progress, stop=stop)
@@ -121,29 +124,78 @@ def finish(
     return collect(described, keeper, provenance)
 
 
-def _delegate(described: Sweep, store: Any, executor: tuple[Any, int], allow_mixed: bool) -> None:
-    """Shares in a pool; what a lost task leaves is computed when the sweep is run again."""
+def _check_executor(executor: Any, store: Any, worker: Any, progress: Any, stop: Any, mesh: Any):
     if store is None:
         raise ValueError("workers of an executor meet in a folder: give store=, one that all see")
-    pool, workers = executor
+    if worker != (0, 1) or progress is not None or stop is not None:
+        raise ValueError(
+            "an executor's tasks are workers of their own: worker, progress and stop cannot be "
+            "given with it"
+        )
+    if mesh is not None:
+        raise ValueError(
+            "an executor's tasks find devices of their own: mesh cannot be given with it; for a "
+            "number of threads give executor=(pool, N, threads)"
+        )
+    if not isinstance(executor, tuple) or len(executor) not in (2, 3):
+        raise TypeError(f"executor is (pool, N) or (pool, N, threads), got {executor!r}")
+    for name, value in zip(("N", "threads"), executor[1:], strict=False):
+        count(f"executor's {name}", value, 1)
+
+
+def _delegate(described: Sweep, store: Any, executor: tuple[Any, ...], allow_mixed: bool) -> None:
+    """Shares in a pool; what a lost task leaves is computed when the sweep is run again."""
+    pool, workers = executor[:2]
+    local = concurrent.futures.ProcessPoolExecutor | concurrent.futures.ThreadPoolExecutor
+    threads = max(1, _cores() // workers) if isinstance(pool, local) else None
+    threads = executor[2] if len(executor) == 3 else threads
     data = np.asarray(jax.random.key_data(described.key))
     kind = str(jax.random.key_impl(described.key))
-    shared = dataclasses.replace(described, key=None)  # pyright: ignore[reportArgumentType]
+    # JAX's arrays would arrive as what the other process has for 64 bits before it is told.
+    trial = jax.tree.map(lambda x: _Sent(np.asarray(x)) if _is_plain(x) else x, described.trial)
+    shared = dataclasses.replace(described, key=None, trial=trial)  # pyright: ignore[reportArgumentType]
+    settings = Settings.now()
     tasks = [
-        pool.submit(_share, shared, data, kind, str(store), allow_mixed, (i, workers))
+        pool.submit(
+            _share, settings, shared, data, kind, str(store), allow_mixed, (i, workers), threads
+        )
         for i in range(workers)
     ]
     for task in tasks:
         task.result()
 
 
-def _share(described: Sweep, data: np.ndarray, kind: str, store: str, allow_mixed: bool, worker):
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Sent:
+    """A leaf that is an array of JAX's at both ends."""
+
+    value: np.ndarray
+
+
+def _is_plain(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+
+
+def _share(
+    settings: Settings,
+    described: Sweep,
+    data: np.ndarray,
+    kind: str,
+    store: str,
+    allow_mixed: bool,
+    worker: tuple[int, int],
+    threads: int | None,
+) -> None:
     """What one task of a pool does; nothing large is returned through it."""
-    key = jax.random.wrap_key_data(jnp.asarray(data), impl=kind)
-    described = dataclasses.replace(described, key=key)
-    devices = every_core(jax.local_devices())
-    keeper = Store.create(store, described.plan(devices), allow_mixed=allow_mixed)
-    run_units(described, keeper, devices, worker=worker)
+    with settings.here():
+        key = jax.random.wrap_key_data(jnp.asarray(data), impl=kind)
+        trial = jax.tree.map(
+            lambda x: jnp.asarray(x.value) if isinstance(x, _Sent) else x, described.trial
+        )
+        described = dataclasses.replace(described, key=key, trial=trial)
+        devices = every_core(jax.local_devices(), threads)
+        keeper = Store.create(store, described.plan(devices), allow_mixed=allow_mixed)
+        run_units(described, keeper, devices, worker=worker)
 
 
 def every_core(devices: Sequence[Device], threads: int | None = None) -> list[Device]:
@@ -159,9 +211,13 @@ def every_core(devices: Sequence[Device], threads: int | None = None) -> list[De
         return list(devices)
     if threads is not None:
         return [devices[i % len(devices)] for i in range(threads)]
+    return [devices[i % len(devices)] for i in range(max(_cores(), len(devices)))]
+
+
+def _cores() -> int:
+    """How many this process may use."""
     able = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if able else os.cpu_count() or 1
-    return [devices[i % len(devices)] for i in range(max(cores, len(devices)))]
+    return len(os.sched_getaffinity(0)) if able else os.cpu_count() or 1
 
 
 def _devices(mesh) -> list[Device]:

@@ -77,6 +77,7 @@ class Store:
         self._fingerprint = fingerprint
         self._mixed = bool(list(_differences(plan["fingerprint"], fingerprint)))
         self._known: set[str] = set()
+        self._sets_aside = True
 
     @staticmethod
     def create(
@@ -122,8 +123,12 @@ class Store:
         return Store(folder, held, asked["fingerprint"])
 
     @staticmethod
-    def open(folder: str | os.PathLike) -> "Store":
+    def open(folder: str | os.PathLike, *, only_read: bool = False) -> "Store":
         """The store in a folder that has one.
+
+        Args:
+            folder: where.
+            only_read: leave units that cannot be read where they are: the folder may be read-only.
 
         Raises:
             FileNotFoundError: if there is no plan in it.
@@ -131,7 +136,9 @@ class Store:
         """
         folder = Path(folder)
         plan = _read_plan(folder / _PLAN)
-        return Store(folder, plan, plan["fingerprint"])
+        store = Store(folder, plan, plan["fingerprint"])
+        store._sets_aside = not only_read
+        return store
 
     def done(self) -> set[str]:
         """The names of the committed units, by their file names only: no file is opened."""
@@ -168,8 +175,8 @@ class Store:
     def read(self, unit: Unit | str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The arrays and the meta of a unit, or None where there is none.
 
-        A file that cannot be read is renamed to .bad, with a warning, and counts as none: the unit
-        is to be computed again.
+        A file that cannot be read is renamed to .bad (unless the store was opened only to be read),
+        with a warning, and counts as none: the unit is to be computed again.
 
         Args:
             unit: which, or its name.
@@ -190,7 +197,10 @@ class Store:
             try:
                 count, arrays, meta = _unpack(data, name)
             except _BROKEN as error:
-                _set_aside(path, file, error)
+                if self._sets_aside:
+                    _set_aside(path, file, error)
+                else:
+                    warnings.warn(f"{path} cannot be read ({error}): left out", stacklevel=2)
                 return None
         if isinstance(unit, Unit) and count != unit.count:
             raise ValueError(
@@ -472,9 +482,21 @@ def _check_same_sweep(
         raise ValueError(
             f"{folder} was begun under other conditions, so that results would not be "
             f"bit-identical:\n{_shown(other)}\n"
-            "run under the folder's, give another --out, or accept it by --allow-mixed "
+            f"{_advice(other)}, give another --out, or accept it by --allow-mixed "
             "(allow_mixed=True), which records it in each unit"
         )
+
+
+def _advice(differences: list[tuple[str, Any, Any]]) -> str:
+    """How to get the folder's conditions."""
+    bits = next((held for path, held, _ in differences if path == "x64"), None)
+    if bits is None:
+        return "run under the folder's"
+    word, precision = ("on", "float64") if bits else ("off", "float32")
+    return (
+        f"switch JAX's x64 {word} as in the folder, by --precision {precision} or "
+        f"jax.config.update('jax_enable_x64', {bool(bits)})"
+    )
 
 
 def _differences(held: Any, asked: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -492,8 +514,11 @@ def _differences(held: Any, asked: Any, path: str = "") -> Iterator[tuple[str, A
 
 
 def _shown(differences: list[tuple[str, Any, Any]]) -> str:
+    # Of a key that a whole number made only the last word differs: that number.
+    words = {path for path, _, _ in differences if path.startswith("key.")}
+    named = {"key.1": "seed"} if words == {"key.1"} else {}
     lines = [
-        f"  {path}: the folder has {_short(held)}, asked for {_short(asked)}"
+        f"  {named.get(path, path)}: the folder has {_short(held)}, asked for {_short(asked)}"
         for path, held, asked in differences[:_SHOWN]
     ]
     if len(differences) > _SHOWN:

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdip._types import Array, Bool, Key, Tree
 
@@ -102,11 +103,9 @@ class FunctionTrial(AbstractTrial):
 
     def numbers(self, point: Point) -> Tree:
         """The floats."""
-        return {
-            k: jnp.asarray(v, jnp.result_type(float))
-            for k, v in point.items()
-            if isinstance(v, float)
-        }
+        # NumPy's: of thousands of cells, JAX's arrays would take longer to make than to use.
+        dtype = np.dtype(jnp.result_type(float))
+        return {k: np.asarray(v, dtype) for k, v in point.items() if isinstance(v, float)}
 
     def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
         """The function's result, its leaves named by their paths."""

@@ -8,12 +8,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from jaxdip._types import Device
 from jaxdip.sweeps._collect import KnownWell
 from jaxdip.sweeps._keeper import Keeper
+from jaxdip.sweeps._settings import Settings
 from jaxdip.sweeps._sweep import Sweep
 from jaxdip.sweeps._unit import Unit
 
@@ -24,10 +22,12 @@ class SweepProgress:
 
     Attributes:
         units: done so far, those of other processes as far as they were seen.
-        total: all.
+        total: all that are needed: without those of cells that are known well enough.
         trials: computed by this process.
         seconds: since this process began.
         unit: the last one.
+        finished: trials in `units`.
+        needed: trials in `total`.
     """
 
     units: int
@@ -35,6 +35,8 @@ class SweepProgress:
     trials: int
     seconds: float
     unit: Unit
+    finished: int
+    needed: int
 
 
 def run_units(
@@ -59,10 +61,13 @@ def run_units(
         finally:
             # An error or an interrupt in one ends all, after the units that they are at.
             todo.end()
+    todo.tell_the_end()
 
 
 #: How many units are passed over at most for the sake of one whose program is there.
 _AHEAD = 200
+#: Seconds after which the folder is looked at again for what other workers have done.
+_LOOK = 5.0
 
 
 class _Todo:
@@ -76,10 +81,7 @@ class _Todo:
         self._ended = False
         self._programs: dict[int, Hashable] = {}
         # Threads do not inherit the contexts of the one that called.
-        self._x64 = jnp.result_type(float) == jnp.float64
-        self._precision = getattr(jax.config, "jax_default_matmul_precision", None)
-        self._partitionable = jax.config.values["jax_threefry_partitionable"]
-        self._promotion = jax.config.values["jax_numpy_dtype_promotion"]
+        self._settings = Settings.now()
         self._known: dict[int, KnownWell] = {}
         units = described.units()
         if any(described.room(device) > 1 for device in devices):
@@ -87,8 +89,15 @@ class _Todo:
             first: dict[Hashable, int] = {}
             rank = {c: first.setdefault(self._program(c), c) for c in range(len(described.grid))}
             units.sort(key=lambda unit: (rank[unit.cell], unit))
-        self._total = len(units)
-        self._seen, self._given = keeper.done(), set[str]()
+        self._by_cell: dict[int, list[Unit]] = {}
+        for unit in units:
+            self._by_cell.setdefault(unit.cell, []).append(unit)
+        self._tally = _Tally(units)
+        self._seen, self._given = set[str](), set[str]()
+        self._closed = set[int]()
+        self._look()
+        self._alone = workers == 1
+        self._last: SweepProgress | None = None
         self._held: deque[Unit] = deque()
         # Rounds decide on a unit when it is asked for, so they are not asked ahead.
         self._ahead = _AHEAD if described.enough is None else 0
@@ -107,38 +116,48 @@ class _Todo:
         for unit in reversed(others):
             # What others have done meanwhile is asked for only once what was known is done.
             if unit.name not in self._seen:
-                self._seen |= self._keeper.done()
+                self._look()
             if unit.name not in self._seen:
                 yield unit
 
     def _by_rounds(self, units: list[Unit], index: int, workers: int) -> Iterator[Unit]:
         """First blocks of all cells, then second ones of those that are not known well enough."""
-        rule = self._sweep.enough
-        assert rule is not None
-        closed: set[int] = set()
-        by_cell: dict[int, list[Unit]] = {}
-        for unit in units:
-            by_cell.setdefault(unit.cell, []).append(unit)
+        by_cell = self._by_cell
         cells = list(by_cell)
         others = (c for i, c in reversed(list(enumerate(cells))) if i % workers != index)
         mine = [*cells[index::workers], *others]
         for nth in range(len(by_cell[cells[0]])):
             for cell in mine:
-                if cell in closed:
+                # Where an earlier block is still being computed, this one is, on the chance.
+                if cell in self._closed or (nth > 0 and self._is_known(cell)):
                     continue
                 before, unit = by_cell[cell][:nth], by_cell[cell][nth]
-                # Where an earlier block is still being computed, this one is, on the chance.
-                known = self._known.setdefault(cell, KnownWell(rule))
-                if before and known.after(self._keeper, before):
-                    closed.add(cell)
-                    continue
                 for one in (*before, unit):
                     if one.name in self._given:
                         continue
                     if one.name not in self._seen:
-                        self._seen |= self._keeper.done()
+                        self._look()
                     if one.name not in self._seen:
                         yield one
+
+    def _is_known(self, cell: int) -> bool:
+        """Whether the blocks of a cell that are there, up to the first missing one, are enough."""
+        rule = self._sweep.enough
+        if rule is None or cell in self._closed:
+            return rule is not None
+        units = self._by_cell[cell]
+        known = self._known.setdefault(cell, KnownWell(rule))
+        if known.after(self._keeper, units):
+            self._closed.add(cell)
+            self._tally.drop([unit for unit in units if unit.name not in self._seen])
+        return cell in self._closed
+
+    def _look(self) -> None:
+        """Takes note of what is in the folder."""
+        new = self._keeper.done() - self._seen
+        self._seen |= new
+        self._tally.add(new)
+        self._looked = time.perf_counter()
 
     def _program(self, cell: int) -> Hashable:
         if cell not in self._programs:
@@ -197,12 +216,7 @@ class _Todo:
 
     def work(self, device: Device) -> None:
         """Takes units until there are none."""
-        with (
-            jax.enable_x64(self._x64),
-            jax.default_matmul_precision(self._precision),
-            jax.threefry_partitionable(self._partitionable),
-            jax.numpy_dtype_promotion(self._promotion),
-        ):
+        with self._settings.here():
             self._work(device)
 
     def _work(self, device: Device) -> None:
@@ -218,12 +232,57 @@ class _Todo:
 
     def _report(self, unit: Unit) -> None:
         with self._lock:
+            self._tally.add({unit.name} - self._seen)
             self._seen.add(unit.name)
             self._trials += unit.count
-            if self._progress is not None:
-                seconds = time.perf_counter() - self._began
-                told = len(self._seen), self._total, self._trials, seconds
-                self._progress(SweepProgress(*told, unit))
+            if self._progress is None:
+                return
+            if not self._alone and time.perf_counter() - self._looked > _LOOK:
+                self._look()
+            self._is_known(unit.cell)
+            self._tell(unit)
+
+    def _tell(self, unit: Unit) -> None:
+        assert self._progress is not None
+        seconds, tally = time.perf_counter() - self._began, self._tally
+        self._last = SweepProgress(
+            tally.units, tally.total, self._trials, seconds, unit, tally.finished, tally.needed
+        )
+        self._progress(self._last)
+
+    def tell_the_end(self) -> None:
+        """Once more, if what others did or what was not needed has changed the counts."""
+        with self._lock:
+            if self._last is None:
+                return
+            self._look()
+            told = self._last.units, self._last.total
+            if told != (self._tally.units, self._tally.total):
+                self._tell(self._last.unit)
+
+
+class _Tally:
+    """Counts of units and of their trials: done, and needed."""
+
+    def __init__(self, units: list[Unit]):
+        self._counts = {unit.name: unit.count for unit in units}
+        self._dropped: set[str] = set()
+        self.units = self.finished = 0
+        self.total, self.needed = len(units), sum(self._counts.values())
+
+    def add(self, names: set[str]) -> None:
+        """Units that are done and were not before; what is not needed is not counted."""
+        for name in names:
+            if name in self._counts and name not in self._dropped:
+                self.units += 1
+                self.finished += self._counts[name]
+
+    def drop(self, units: list[Unit]) -> None:
+        """Units that are not needed."""
+        for unit in units:
+            self._dropped.add(unit.name)
+            self.total -= 1
+            self.needed -= unit.count
 
 
 def _checked(worker: Any) -> tuple[int, int]:

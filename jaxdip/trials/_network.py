@@ -6,17 +6,35 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 
 from jaxdip._certify import certify
 from jaxdip._random import key_for
 from jaxdip._result import RESULTS, Solution
 from jaxdip._types import Array, Key, Tree
 from jaxdip.analysis import KernelDrift, SigmaMin
-from jaxdip.dynamics import IGAHD, ISEHD, GradientDescent, GradientFlow, integrate, iterate
+from jaxdip.dynamics import (
+    IGAHD,
+    ISEHD,
+    GradientDescent,
+    GradientFlow,
+    Optax,
+    integrate,
+    iterate,
+)
 from jaxdip.dynamics.events import LossBelow, ResidualBelow
-from jaxdip.generators import ACTIVATIONS, MLP, AbstractGenerator, TwoLayer, on_sphere
+from jaxdip.generators import ACTIVATIONS, MLP, AbstractGenerator, Linear, TwoLayer, on_sphere
 from jaxdip.losses import MSE, AbstractLoss, Huber, LogCosh, Lq, Power
-from jaxdip.operators import AbstractLinearOperator, Gaussian, Identity, Mask, WithSpectrum
+from jaxdip.operators import (
+    AbstractLinearOperator,
+    Gaussian,
+    Identity,
+    Mask,
+    SubsampledDCT,
+    SubsampledHadamard,
+    WithSpectrum,
+)
 from jaxdip.problem import (
     Measurement,
     Problem,
@@ -35,6 +53,7 @@ from jaxdip.sweeps import AbstractTrial, Value
 from jaxdip.theory import Kind, igahd
 from jaxdip.trials._keys import check_choice, check_names
 from jaxdip.trials._result_codes import RESULT_CODES
+from jaxdip.trials._tolerance import tolerance_or_default
 
 _DEFAULTS: Mapping[str, Value] = MappingProxyType(
     {
@@ -55,7 +74,6 @@ _DEFAULTS: Mapping[str, Value] = MappingProxyType(
         "step": 1.0,
         "steps": 10_000,
         "stop": "loss",
-        "tolerance": 1e-14,
         "tau": 1.0,
         "observe": "",
         "certify": False,
@@ -63,11 +81,15 @@ _DEFAULTS: Mapping[str, Value] = MappingProxyType(
     }
 )
 _OPTIONAL = ("alpha", "beta", "horizon")
+#: Whose default depends on the dtype.
+_DEPENDENT = ("tolerance",)
+#: All of them.
+PARAMETERS = (*_DEFAULTS, *_OPTIONAL, *_DEPENDENT)
 #: Numbers that are data even where they are given as whole numbers.
 _NUMBERS = ("noise", "step", "tolerance", "tau", "loss_parameter", *_OPTIONAL)
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "network": ("two-layer", "mlp"),
+        "network": ("two-layer", "mlp", "linear"),
         "train": ("hidden", "both"),
         "activation": tuple(ACTIVATIONS),
         "operator": (
@@ -77,10 +99,12 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "inverse-square",
             "identity",
             "mask",
+            "dct",
+            "hadamard",
         ),
         "signal": ("gaussian", "range"),
         "loss": ("mse", "power", "log-cosh", "huber", "lq"),
-        "dynamics": ("gd", "gf", "igahd", "isehd"),
+        "dynamics": ("gd", "gf", "igahd", "isehd", "adam"),
         "stop": ("loss", "discrepancy"),
         "ground": ("network", "row space", "sketched"),
     }
@@ -118,29 +142,33 @@ _OBSERVABLES: Mapping[str, Callable[..., Any]] = MappingProxyType(
 
 
 class NetworkTrial(AbstractTrial):
-    """One trial of any of the toolkit's experiments: draw a problem and a network, run, measure.
+    """One trial of an experiment by name: draw a problem and a network, run, measure.
 
-    Slower to compile than `TwoLayerTrial`, one program a shape, and able to do all else.
+    Slower to compile than `TwoLayerTrial`, one program a shape, for more networks, operators,
+    losses, dynamics and observables: those of the table. Images, decoders and the rules of
+    `stopping` take a trial of your own, any function of (key, point).
 
     | key | what | default |
     |---|---|---|
     | n, m, k, d | sizes of signal, data, hidden layers, latent | 5, 2, 1000, 5 |
-    | network | 'two-layer' or 'mlp' (two hidden layers of k) | 'two-layer' |
+    | network | 'two-layer', 'mlp' (two hidden layers of k), or | 'two-layer' |
+    | | 'linear' J c: k numbers c from N(0, I), entries of J from N(0, 1/k) and fixed | |
     | train | of two layers: 'hidden' (W) or 'both' | 'hidden' |
     | output_law | of V, as in `TwoLayer` | 'rademacher' |
     | activation | a name in `generators.ACTIVATIONS` | 'sigmoid' |
     | operator | 'gaussian' N(0, 1), 'normalized' N(0, 1/m), 'even' (σ from 2 to 1), | 'gaussian' |
-    | | 'inverse-square' (σ_i = 1/(1 + i²)), 'identity', 'mask' (m of n entries) | |
+    | | 'inverse-square' (σ_i = 1/(1 + i²)), 'identity', 'mask' (m of n entries), | |
+    | | 'dct', 'hadamard' (m of n random rows; n a power of two for the second) | |
     | signal | x̄: 'gaussian' N(0, I), or 'range', the network at another start | 'gaussian' |
     | noise | standard deviation of each entry of y | 0 |
     | loss, loss_parameter | 'mse', 'power' (p), 'log-cosh', 'huber' (δ), 'lq' (q) | 'mse' |
-    | dynamics | 'gd', 'gf', 'igahd', 'isehd' | 'gd' |
-    | step | c in γ = c/L or s = c/L, L of `gradient_lipschitz` | 1 |
+    | dynamics | 'gd', 'gf', 'igahd', 'isehd', or 'adam' (Optax's, its other numbers fixed) | 'gd' |
+    | step | c in γ = c/L or s = c/L, L of `gradient_lipschitz`; of 'adam' the rate itself | 1 |
     | alpha, beta | of the inertial dynamics, in units of μ and of 1/μ | √½/2 and √2 |
     | steps | of the discrete methods | 10 000 |
     | horizon | of the flows, in units of 1/L (gf) and 1/√L (isehd) | steps |
     | stop | 'loss', at `tolerance`, or 'discrepancy', where ‖F(x) − y‖ ≤ τ‖ε‖ | 'loss' |
-    | tolerance | end where the loss is at most this | 1e-14 |
+    | tolerance | end where the loss is at most this | 1e-14 (float64) |
     | tau | τ of the discrepancy principle | 1 |
     | observe | more outcomes, of the end, separated by commas: 'residual', | none |
     | | 'prediction_error' ‖F(x) − F(x̄)‖, 'gradient', 'sigma_min' of F' J_g, | |
@@ -160,7 +188,7 @@ class NetworkTrial(AbstractTrial):
         Raises:
             ValueError: if a parameter is unknown, or its value of no use.
         """
-        check_names(point, (*_DEFAULTS, *_OPTIONAL), "a network trial")
+        check_names(point, PARAMETERS, "a network trial")
         full = {**_DEFAULTS, **point}
         for name, choices in _CHOICES.items():
             check_choice(name, full[name], choices)
@@ -178,6 +206,12 @@ class NetworkTrial(AbstractTrial):
         m, n = int(full["m"]), int(full["n"])
         if full["operator"] == "mask" and m > n:
             raise ValueError(f"a mask keeps m of n entries, got m={m} of n={n}")
+        if full["operator"] in ("dct", "hadamard") and m > n:
+            raise ValueError(f"{full['operator']} keeps m of n rows, got m={m} of n={n}")
+        if full["operator"] == "hadamard" and n & (n - 1):
+            raise ValueError(f"hadamard takes a power of two entries, got n={n}")
+        if full["dynamics"] == "adam":
+            _check_adam(full, point)
         if not isinstance(full["certify"], bool):
             raise ValueError(f"certify is true or false, got {full['certify']!r}")
         for name in _NUMBERS:
@@ -188,10 +222,15 @@ class NetworkTrial(AbstractTrial):
         return (*kept, *((f"given {name}", yes) for name, yes in given))
 
     def numbers(self, point: Mapping[str, Value]) -> Tree:
-        """The real numbers of the point."""
+        """The real numbers of the point.
+
+        Raises:
+            ValueError: if the tolerance is below what rounding leaves of the loss.
+        """
         full = {**_DEFAULTS, **point}
-        dtype = jnp.result_type(float)
-        return {name: jnp.asarray(full.get(name, 0.0), dtype) for name in _NUMBERS}
+        dtype = np.dtype(jnp.result_type(float))
+        full["tolerance"] = _tolerance(full, dtype)
+        return {name: np.asarray(full.get(name, 0.0), dtype) for name in _NUMBERS}
 
     def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
         """Draws, runs and measures."""
@@ -202,6 +241,28 @@ class NetworkTrial(AbstractTrial):
         if chosen["certify"]:
             made |= _certified(problem, generator, chosen, numbers)
         return made
+
+
+def _check_adam(full: Mapping[str, Value], point: Mapping[str, Value]) -> None:
+    if "step" not in point:
+        raise ValueError("adam has no step of its own; give step, the learning rate")
+    if full["certify"] is True:
+        raise ValueError("no theorem speaks of adam; leave certify out")
+
+
+def _tolerance(full: Mapping[str, Value], dtype: jnp.dtype) -> float:
+    """The tolerance, or its default; all losses but these grow like squares near a fit."""
+    p, parameter = 0.0, float(full["loss_parameter"])
+    if full["loss"] == "power":
+        p = parameter
+    if full["loss"] == "lq":
+        p = parameter / 2 - 1
+    asked = full.get("tolerance") if full["stop"] == "loss" else None
+    given = None if asked is None else float(asked)
+    if given == 0.0:
+        # Never: the trial makes all of its steps.
+        return 0.0
+    return tolerance_or_default(given, dtype, p, int(full["m"]) * int(full["n"]))
 
 
 def _observed(full: Mapping[str, Value]) -> list[str]:
@@ -221,7 +282,7 @@ def _drawn(
     g = _network(p, key_for(key, "init"))
     u = on_sphere(p["d"], key=key_for(key, "latent"))
     if p["signal"] == "range":
-        x = _network(p, key_for(key, "signal"))(u)
+        x = _another(g, p, key_for(key, "signal"))(u)
     else:
         x = jax.random.normal(key_for(key, "signal"), (n,))
     data = measure(A, x, noise=numbers["noise"], key=key_for(key, "noise"))
@@ -236,13 +297,26 @@ def _operator(kind: str, m: int, n: int, key: Key) -> AbstractLinearOperator:
         return Identity(n)
     if kind == "mask":
         return Mask.random(n, m / n, key)
+    if kind in ("dct", "hadamard"):
+        rows = SubsampledDCT if kind == "dct" else SubsampledHadamard
+        return rows(n, m, key)
     rank = min(m, n)
     even = jnp.linspace(2.0, 1.0, rank)
     values = even if kind == "even" else 1 / (1 + jnp.arange(float(rank)) ** 2)
     return WithSpectrum(values, m=m, n=n, key=key)
 
 
+def _another(g: AbstractGenerator, p: dict[str, Any], key: Key) -> AbstractGenerator:
+    """The network at another start; of a linear one, other coefficients of the same J."""
+    if isinstance(g, Linear):
+        return Linear(g.J, jax.random.normal(key, g.c.shape))
+    return _network(p, key)
+
+
 def _network(p: dict[str, Any], key: Key) -> AbstractGenerator:
+    if p["network"] == "linear":
+        J = jax.random.normal(key_for(key, "J"), (p["n"], p["k"])) / jnp.sqrt(p["k"])
+        return Linear(J, jax.random.normal(key_for(key, "c"), (p["k"],)))
     if p["network"] == "mlp":
         return MLP(
             widths=(p["d"], p["k"], p["k"]),
@@ -263,7 +337,9 @@ def _network(p: dict[str, Any], key: Key) -> AbstractGenerator:
 
 
 def _dynamics(problem: Problem, g: AbstractGenerator, p: dict[str, Any], numbers: Tree):
-    """The dynamics, and 1/L."""
+    """The dynamics, and L."""
+    if p["dynamics"] == "adam":
+        return Optax(optax.adam(numbers["step"])), jnp.ones_like(numbers["step"])
     L = gradient_lipschitz(problem, g).value
     step = numbers["step"].astype(L.dtype) / L
     kind = p["dynamics"]
@@ -286,7 +362,7 @@ def _solved(
     end = LossBelow(numbers["tolerance"])
     if p["stop"] == "discrepancy":
         end = ResidualBelow(data.noise_norm, factor=numbers["tau"])
-    if isinstance(dynamics, GradientDescent | IGAHD):
+    if isinstance(dynamics, GradientDescent | IGAHD | Optax):
         run = iterate(
             problem, dynamics, g, p["steps"], every=p["steps"], observe=observe, until=end
         )

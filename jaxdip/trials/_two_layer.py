@@ -23,6 +23,7 @@ from jaxdip.trials._buckets import (
 )
 from jaxdip.trials._keys import check_choice, check_names
 from jaxdip.trials._result_codes import RESULT_CODES
+from jaxdip.trials._tolerance import tolerance_or_default
 
 _DYNAMICS = ("gd", "igahd")
 _OPERATORS = ("gaussian",)
@@ -45,9 +46,8 @@ _KEYS = (*_REQUIRED, *_DEFAULTS, *_OPTIONAL)
 
 #: The loss at which a trial counts as diverged, in units of max(L(0), 1).
 _DIVERGED = 1e6
-#: Rounding of a residual, in units of eps √(m n): what no descent can be expected to go below.
-_ROUNDING = 8.0
-_TOLERANCE = 1e-14
+#: The largest whole number of 32 bits.
+_LARGEST = 2**31 - 1
 #: Stands for a number that was left out.
 _LEFT_OUT = -1.0
 #: Up to this many rows, Mᵀc written out is fused with the update; beyond, a product is faster.
@@ -115,30 +115,7 @@ class TwoLayerTrial(AbstractPaddedTrial):
         Raises:
             TypeError, ValueError: if a key is unknown or missing, or its value is of no use.
         """
-        _check_keys(point)
-        full = {**_DEFAULTS, **point}
-        for name, known in _CHOICES.items():
-            check_choice(name, full[name], known)
-        k, m, n = (_whole(name, point[name]) for name in _REQUIRED)
-        _check_damping(full)
-        smooth = ACTIVATIONS[str(full["activation"])].smooth
-        if not smooth and "step_size" not in point:
-            raise ValueError(
-                f"{full['activation']} has no Lipschitz derivative, so no step c/L is known; "
-                "give step_size"
-            )
-        return Program(
-            width=width_bucket(k),
-            observations=rows_bucket(m),
-            entries=rows_bucket(n),
-            activation=str(full["activation"]),
-            dynamics=str(full["dynamics"]),
-            output_law=str(full["output_law"]),
-            dtype=_dtype(point.get("dtype")),
-            squares=_real("p", full["p"]) == 0.0,
-            absolute="step_size" in point,
-            damped="alpha" in point or full["dynamics"] == "gd",
-        )
+        return _program(point)
 
     def numbers(self, point: Point) -> "Numbers":
         """The sizes and hyperparameters as arrays without dimensions.
@@ -146,26 +123,27 @@ class TwoLayerTrial(AbstractPaddedTrial):
         Raises:
             TypeError, ValueError: if a key is unknown or missing, or its value is of no use.
         """
-        dtype = jnp.dtype(self.program(point).dtype)
+        dtype = jnp.dtype(_program(point).dtype)
         full = {**_DEFAULTS, **point}
         k, m, n, steps = (_whole(name, full[name]) for name in (*_REQUIRED, "steps"))
         if "d" in point:
             _whole("d", point["d"])
         p = _real("p", full["p"])
         step = full["step_size"] if "step_size" in point else full.get("step", 1.0)
+        tolerance = _real("tolerance", point["tolerance"]) if "tolerance" in point else None
         reals = {
             "step": _real("step", step, positive=True),
             "alpha": _real("alpha", point["alpha"]) if "alpha" in point else _LEFT_OUT,
             "beta": _real("beta", point["beta"]) if "beta" in point else _LEFT_OUT,
             "p": p,
             "noise": _real("noise", full["noise"]),
-            "tolerance": _tolerance(point, dtype, p, m * n),
+            "tolerance": tolerance_or_default(tolerance, dtype, p, m * n),
         }
-        return Numbers(
-            **{name: jnp.asarray(x, jnp.int32) for name, x in zip("kmn", (k, m, n), strict=True)},
-            steps=jnp.asarray(steps, jnp.int32),
-            **{name: jnp.asarray(x, dtype) for name, x in reals.items()},
-        )
+        wholes = {"k": k, "m": m, "n": n, "steps": steps}
+        # NumPy's: of thousands of cells, JAX's arrays would take longer to make than to use.
+        arrays: dict[str, Any] = {name: np.asarray(x, np.int32) for name, x in wholes.items()}
+        arrays |= {name: np.asarray(x, dtype) for name, x in reals.items()}
+        return Numbers(**arrays)
 
     def beginning(self, program: Hashable) -> "Program":
         """One of fewer sizes: draws take three times as long to compile as the loop."""
@@ -612,6 +590,33 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+def _program(point: Point) -> Program:
+    _check_keys(point)
+    full = {**_DEFAULTS, **point}
+    for name, known in _CHOICES.items():
+        check_choice(name, full[name], known)
+    k, m, n = (_whole(name, point[name]) for name in _REQUIRED)
+    _check_damping(full)
+    smooth = ACTIVATIONS[str(full["activation"])].smooth
+    if not smooth and "step_size" not in point:
+        raise ValueError(
+            f"{full['activation']} has no Lipschitz derivative, so no step c/L is known; "
+            "give step_size"
+        )
+    return Program(
+        width=width_bucket(k),
+        observations=rows_bucket(m),
+        entries=rows_bucket(n),
+        activation=str(full["activation"]),
+        dynamics=str(full["dynamics"]),
+        output_law=str(full["output_law"]),
+        dtype=_dtype(point.get("dtype")),
+        squares=_real("p", full["p"]) == 0.0,
+        absolute="step_size" in point,
+        damped="alpha" in point or full["dynamics"] == "gd",
+    )
+
+
 def _check_keys(point: Point) -> None:
     check_names(point, _KEYS, "a two-layer trial")
     missing = [name for name in _REQUIRED if name not in point]
@@ -639,7 +644,7 @@ def _check_damping(full: Mapping[str, Value]) -> None:
 def _whole(name: str, value: Value) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} is a whole number, got {value!r}; write it as an int")
-    if not 1 <= value <= jnp.iinfo(jnp.int32).max:
+    if not 1 <= value <= _LARGEST:
         raise ValueError(f"{name} is at least 1 and fits 32 bits, got {value}")
     return value
 
@@ -664,19 +669,3 @@ def _dtype(value: Value | None) -> str:
             "jax.config.update('jax_enable_x64', True) before anything else"
         )
     return str(value)
-
-
-def _tolerance(point: Point, dtype: jnp.dtype, p: float, entries: int) -> float:
-    """The tolerance, or its default; entries of y are of order √n, so ‖y‖ is of order √(m n)."""
-    reached = _ROUNDING * float(jnp.finfo(dtype).eps) * math.sqrt(entries)
-    double = 2.0 * (p + 1.0)
-    least = reached**double / double
-    if "tolerance" not in point:
-        return max(_TOLERANCE, (10.0 * reached) ** double / double)
-    tolerance = _real("tolerance", point["tolerance"])
-    if tolerance < least:
-        raise ValueError(
-            f"tolerance={tolerance:g} is below what {dtype.name} rounding leaves of a loss of "
-            f"this size, {least:.1e}; give a larger one, or dtype='float64'"
-        )
-    return tolerance

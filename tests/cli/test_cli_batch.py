@@ -6,12 +6,13 @@ import shlex
 import subprocess
 import sys
 
+import jax
 import pytest
 import yaml
 
 from jaxdip.cli import _main, main
 
-CONFIG = '# α and a tab:\t"\nseed = 1\n\n  [grid]\nk = [100, 1000]\n'
+CONFIG = '# α and a tab:\t"\nseed = 1\n\n  [grid]\nn = 3\nm = 1\nk = [100, 1000]\n'
 TPU = "--zone z-1 --accelerator v5litepod-16"
 GKE = "--image example.org/jaxdip:1"
 
@@ -21,6 +22,9 @@ def _registered(monkeypatch):
     """The command, whether or not it is in the table yet."""
     entry = ("jaxdip.cli.batch", "Batch", "print a script that runs a sweep on a cluster")
     monkeypatch.setitem(_main._COMMANDS, "batch", entry)
+    yield
+    # A script for TPUs has its file read in their precision.
+    jax.config.update("jax_enable_x64", True)
 
 
 @pytest.fixture
@@ -96,7 +100,8 @@ def test_a_gang(capsys, config, tmp_path):
         "--wait=0",
         "--cpus-per-task=3",
         *[sys.executable, "-m", "jaxdip", "sweep", str(config)],
-        *["--out", "/data/o 'u' $HOME `x`", "--threads", "3", "--distributed", "on"],
+        *["--out", "/data/o 'u' $HOME `x`", "--grace", "90", "--threads", "3"],
+        *["--distributed", "on"],
     ]
     assert not (tmp_path / "gone").exists()
 
@@ -118,9 +123,17 @@ def test_an_array(capsys, config, tmp_path):
     status, told, _ = _run(script, tmp_path, tool='printf "%s\\n" "$@"')
     assert status == 0
     assert told.splitlines() == [
-        *["a b", "sweep", str(config), "--out", "/data/o 'u' $HOME `x`"],
+        *["a b", "sweep", str(config), "--out", "/data/o 'u' $HOME `x`", "--grace", "90"],
         *["--distributed", "off", "--workers", "3", "--worker", "1"],
     ]
+
+
+def test_what_the_sweep_is_told(capsys, config):
+    words = ["--precision", "float32", "--allow-mixed", "--cache", "/c", "--notice", "40"]
+    script = _print(capsys, "slurm-array", config, *words)
+    told = "--precision float32 --cache /c --grace 20 --allow-mixed --distributed off"
+    assert told in script
+    assert "--grace 9 " in _print(capsys, "slurm", config, "--notice", "18", "--nodes", "2")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +143,9 @@ def test_an_array(capsys, config, tmp_path):
         ("slurm-array", "11_1", "exit 75", "RUNNING", 75, True),
         ("slurm", "12", "exit 75", "CANCELLED", 75, False),
         ("slurm", "12", "exit 1", "RUNNING", 1, False),
+        # A process of the gang was lost; those of an array know nothing of each other.
+        ("slurm", "12", "exit 134", "RUNNING", 134, True),
+        ("slurm-array", "11_1", "exit 134", "RUNNING", 134, False),
         ("slurm", "12", "exit 0", "RUNNING", 0, False),
         # The time limit is near: the sweep hears of it and says 'continue me' …
         ("slurm", "12", "trap 'exit 75' USR1; kill -USR1 $PPID; SLEEP", "RUNNING", 75, True),
@@ -154,6 +170,17 @@ def test_what_is_requeued(capsys, config, tmp_path, target, job, sweep, state, s
     ended, told, _ = _run(script, tmp_path, srun=sweep.replace("SLEEP", sleep), scontrol=scontrol)
     assert ended == status
     assert told == (f"requeue {job}\n" if requeued else "")
+
+
+@pytest.mark.parametrize(("restarts", "again"), [("19", True), ("20", False)])
+def test_a_lost_process_is_no_reason_to_start_again_for_ever(
+    capsys, config, tmp_path, restarts, again
+):
+    script = _print(capsys, "slurm", config, "--program", str(tmp_path / "srun"))
+    scontrol = '[ "$1" = show ] && echo "JobId=12 JobState=RUNNING" || echo "$@"'
+    counted = f"export SLURM_RESTART_COUNT={restarts}\n{script}"
+    ended, told, _ = _run(counted, tmp_path, srun="exit 134", scontrol=scontrol)
+    assert (ended, told) == (134, "requeue 12\n" if again else "")
 
 
 def test_a_tpu(capsys, config, tmp_path):
@@ -211,7 +238,8 @@ def test_gke(capsys, config):
     # Kubernetes reads $$(X) as $(X) itself, and puts the index in for the last word.
     assert container["command"] == [
         *["jaxdip", "sweep", "/config/sweep.toml", "--out", "/data/$$(X) ü"],
-        *["--distributed", "off", "--workers", "3", "--worker", "$(JOB_COMPLETION_INDEX)"],
+        *["--distributed", "off", "--workers", "3", "--grace", "90"],
+        *["--worker", "$(JOB_COMPLETION_INDEX)"],
     ]
     assert container["env"] == [{"name": "JAXDIP_WORKERS", "value": "3"}]
     assert container["resources"] == {
@@ -238,6 +266,9 @@ def test_gke_on_tpus(capsys, config):
         ("slurm wrong.toml --out o", "CONFIG wrong.toml: not TOML"),
         ("slurm latin.toml --out o", "CONFIG latin.toml: not TOML"),
         (f"gke nul.toml --out /o {GKE}", "control character '\\x85'"),
+        ("slurm odd.toml --out o", "odd.toml: a two-layer trial has no parameter 'kk'; did you"),
+        (f"tpu fine.toml --out /o {TPU}", "fine.toml: tolerance=1e-14 is below what float32"),
+        (f"tpu ok.toml --out /o {TPU} --precision float64", "--precision float64: TPUs compute"),
         ("slurm ok.toml", "--out"),
         ("slrm ok.toml --out o", "slrm"),
         ("slurm ok.toml --out o --array 3", "--array: without effect for slurm, only for slurm-a"),
@@ -261,6 +292,8 @@ def test_gke_on_tpus(capsys, config):
 def test_mistakes(words, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ok.toml").write_text(CONFIG)
+    (tmp_path / "odd.toml").write_text(CONFIG.replace("k =", "kk ="))
+    (tmp_path / "fine.toml").write_text(f"{CONFIG}tolerance = 1e-14\n")
     (tmp_path / "wrong.toml").write_text("a = \n")
     (tmp_path / "latin.toml").write_bytes(b"a = '\xfc'\n")
     (tmp_path / "nul.toml").write_text("# \x85\n", encoding="utf-8")

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdip.cli import main
+from jaxdip.cli import _main, main
 from jaxdip.cli._network import Damping, Network
 from jaxdip.cli._runtime import UsageError
 from jaxdip.cli.recover import Recover
@@ -153,3 +154,32 @@ def test_a_process_of_its_own_in_single_precision(tmp_path):
         "assert xarray.open_zarr(sys.argv[1]).truth.dtype == 'float32'\n"
     )  # fmt: skip
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "result.zarr")], check=True)
+
+
+def test_lines_of_an_error_become_one():
+    assert (
+        _main._one_line("held:\n  a: 1\n  b: 2\ngive another\n") == "held: a: 1; b: 2; give another"
+    )
+    assert _main._one_line("") == ""
+
+
+def test_an_error_of_the_disk_is_told_without_its_number():
+    error = OSError(28, "cannot commit u-1 (No space left on device): make room", "/x/u-1.npz")
+    assert (
+        _main._told(error) == "/x/u-1.npz: cannot commit u-1 (No space left on device): make room"
+    )
+    assert _main._told(RuntimeError("lost")) == "lost"
+
+
+def test_a_warning_is_a_line_of_the_program_s_own(monkeypatch):
+    told = []
+
+    def run(name, words):
+        told.append(warnings.formatwarning("a unit is broken\nset aside", UserWarning, "x.py", 7))
+        return 0
+
+    monkeypatch.setattr(_main, "_run", run)
+    before = warnings.formatwarning
+    assert main(["status"]) == 0
+    assert told == ["jaxdip: warning: a unit is broken; set aside\n"]
+    assert warnings.formatwarning is before

@@ -190,7 +190,7 @@ def test_one_axis_is_a_curve_with_bars():
     (box,) = hatched(figure)
     np.testing.assert_allclose(box[[0, 2]], np.sqrt(K[-2] * K[[-3, -1]]))
     assert axes.get_ylabel() == "probability  (50 trials)"
-    assert legend(figure) == ["observed", "its interval", "not computed"]
+    assert legend(figure) == ["observed", "its interval", "probability ½", "not computed"]
     named = phase_diagram(NAMES, None, [0, 0.5, 1], x_label="activation", contour=None)
     assert [line.get_linestyle() for line in named.axes[0].get_lines()] == ["None"]
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import jaxdip
-from jaxdip.sweeps import AbstractTrial, Grid, Narrow, Store, Sweep, Unit, cell_key, sweep
+from jaxdip.sweeps import AbstractTrial, Narrow, Store, Sweep, Unit, _run, cell_key, sweep
 from jaxdip.sweeps._store import digest
 
 KEY = jax.random.key(3)
@@ -59,7 +59,8 @@ def draw(key, point):
 
 def run(trial=descend, grid=GRID, trials=TRIALS, key=KEY, **options):
     """A sweep on one device unless told otherwise: each device compiles for itself."""
-    options = {"mesh": jax.local_devices()[:1], **options}
+    if "executor" not in options:
+        options = {"mesh": jax.local_devices()[:1], **options}
     return sweep(trial, grid, trials=trials, key=key, **options)
 
 
@@ -210,23 +211,34 @@ sys.modules["jaxdip"] = package
 import jax
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_num_cpu_devices", int(sys.argv[4]))
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_sweep as here
 print("ready", flush=True)
 input()
 folder, i, N = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 tell = lambda p: print(p.unit.name, flush=True)
-found = here.run(grid=here.ONE, block=2, store=folder, worker=(i, N), progress=tell)
+assert len(jax.local_devices()) == int(sys.argv[4])
+mesh = jax.local_devices()
+found = here.run(grid=here.ONE, block=2, store=folder, worker=(i, N), progress=tell, mesh=mesh)
 print(here.bits(found), flush=True)
 """
 
 
 @contextlib.contextmanager
-def processes(folder, number):
-    """Workers of one sweep that all begin at once."""
+def processes(folder, number, devices=1):
+    """Workers of one sweep that all begin at once, each with so many devices."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", WORKER, str(folder), str(i), str(number)],
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                WORKER,
+                str(folder),
+                *map(str, (i, number, devices)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -247,9 +259,10 @@ def processes(folder, number):
             process.communicate()
 
 
-@pytest.mark.parametrize("number", [2, 4])
-def test_real_processes_change_no_bit(undisturbed_one, tmp_path, number):
-    with processes(tmp_path, number) as running:
+@pytest.mark.parametrize("devices", [1, 2, 8])
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_real_processes_and_devices_change_no_bit(undisturbed_one, tmp_path, number, devices):
+    with processes(tmp_path, number, devices) as running:
         answers = [process.communicate(timeout=120) for process in running]
     assert [error for _, error in answers] == [""] * number
     assert {out.split()[-1] for out, _ in answers} == {bits(undisturbed_one)}
@@ -476,6 +489,12 @@ def test_the_dataset_of_a_sweep(undisturbed):
         ({"grid": {"a": []}}, ValueError, "a has no values"),
         ({"grid": {"a": [1, 1]}}, ValueError, "a repeats a value"),
         ({"executor": (None, 2)}, ValueError, "give store=, one that all see"),
+        (
+            {"executor": (None, 2), "store": "x", "mesh": ()},
+            ValueError,
+            r"devices of their own: mesh cannot be given with it; .*executor=\(pool, N, threads\)",
+        ),
+        ({"executor": (None, 0), "store": "x"}, ValueError, "executor's N is a whole number"),
         ({"store": Path(__file__)}, OSError, "a file is where a folder should be"),
     ],
 )
@@ -497,7 +516,8 @@ def other_draw(key, point):
         ({"grid": {"a": [1.0, 2.0], "b": [1, 2, 3]}}, r"grid\.axes\.b: the folder has \[1, 2\]"),
         ({"grid": {"a": [1.0, 2.0], "b": 1}}, r"grid\.constants\.b: .*asked for 1"),
         ({"trials": 5}, "trials: the folder has 4, asked for 5"),
-        ({"key": jax.random.key(4)}, r"key\.1: the folder has 3, asked for 4"),
+        ({"key": jax.random.key(4)}, r"seed: the folder has 3, asked for 4"),
+        ({"key": jax.random.fold_in(jax.random.key(3), 1)}, r"key\.0: .*\n  key\.1: the folder"),
         ({"key": jax.random.key(3, impl="rbg")}, "key_kind: the folder has"),
         ({"trial": other_draw}, "trial_digest: the folder has"),
         ({"paired": ["a"]}, "paired: the folder has"),
@@ -583,6 +603,16 @@ def test_the_kind_of_draws_is_part_of_the_identity(tmp_path):
         run(draw, {"a": [1.0, 2.0]}, 4, store=tmp_path)
 
 
+def test_the_way_back_to_the_folder_s_precision_is_told(tmp_path):
+    again = {"trial": draw, "grid": {"a": [1.0]}, "trials": 2, "store": tmp_path}
+    run(**again)
+    with jax.enable_x64(False), pytest.raises(ValueError, match="x64: the folder has") as caught:
+        run(**again)
+    said = str(caught.value)
+    assert "switch JAX's x64 on as in the folder, by --precision float64 or jax.config" in said
+    assert said.index("switch JAX's x64 on") < said.index("allow_mixed")
+
+
 def test_threads_draw_as_their_caller_does():
     whole = lambda key, point: {"x": jax.random.uniform(key, (3,))}  # noqa: E731
     with jax.threefry_partitionable(False):
@@ -652,14 +682,81 @@ def test_a_pool_of_threads(undisturbed_one, tmp_path):
     assert bits(found) == bits(undisturbed_one)
 
 
-def test_a_pool_of_processes(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_ENABLE_X64", "1")
-    monkeypatch.setenv("JAX_NUMPY_DTYPE_PROMOTION", "strict")
-    grid = Grid.of({"a": [1.0, 2.0]})
+class Shifted(AbstractTrial):
+    """Holds an array of JAX's own, which a process without x64 would read as float32."""
+
+    shift: jax.Array
+
+    def program(self, point):
+        return ()
+
+    def numbers(self, point):
+        return {}
+
+    def run(self, key, program, numbers):
+        M = jax.random.normal(key, (3, 3))
+        return {"x": jax.random.uniform(key) + self.shift, "y": (M @ M)[0, 0]}
+
+
+def test_a_pool_of_processes_computes_as_its_caller_was_told(tmp_path, monkeypatch):
+    """The processes are spawned: none inherits what this one told JAX, nor finds it around it."""
+    for name in ("JAX_ENABLE_X64", "JAX_NUMPY_DTYPE_PROMOTION", "JAX_THREEFRY_PARTITIONABLE"):
+        monkeypatch.delenv(name, raising=False)
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        found = run(draw, grid, 4, block=2, store=tmp_path, executor=(pool, 2))
-    assert bits(found) == bits(run(draw, grid, 4))
+    trial = Shifted(jnp.asarray(1 / 3))
+    with (
+        jax.threefry_partitionable(False),
+        jax.default_matmul_precision("highest"),
+        concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool,
+    ):
+        found = run(trial, {"a": [1.0]}, 4, block=2, store=tmp_path, executor=(pool, 2))
+        assert bits(found) == bits(run(trial, {"a": [1.0]}, 4))
+    assert found["x"].dtype == np.float64
+
+
+def test_tasks_of_a_local_pool_share_the_cores(tmp_path, monkeypatch):
+    asked = []
+    before = _run.every_core
+    monkeypatch.setattr(_run, "_cores", lambda: 6)
+    monkeypatch.setattr(
+        _run, "every_core", lambda devices, n=None: asked.append(n) or before(devices, 1)
+    )
+    for share, executor in ((2, ()), (5, (5,))):
+        asked.clear()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            folder = tmp_path / str(share)
+            run(draw, {"a": [1.0]}, 2, store=folder, executor=(pool, 3, *executor))
+        # The first is the caller's own, for the plan.
+        assert asked == [None, share, share, share]
+
+
+def test_cells_that_are_known_well_are_not_outstanding():
+    """The first block closes a cell: its other nine are not needed."""
+    told = []
+    rule = Narrow("up", 0.5, least=4)
+    never = lambda key, point: {"up": jax.random.uniform(key) > point["a"]}  # noqa: E731
+    run(never, {"a": [2.0, 3.0]}, 40, block=4, enough=rule, progress=told.append)
+    rows = [(p.units, p.total, p.finished, p.needed) for p in told]
+    assert rows == [(1, 11, 4, 44), (2, 2, 8, 8)]
+
+
+def test_others_units_are_counted_at_the_end(tmp_path):
+    """Another worker commits while this one computes: the last report knows of it."""
+    described = Sweep.of(draw, {"a": [1.0, 2.0]}, trials=4, key=KEY, block=2)
+    other = run(draw, {"a": [1.0, 2.0]}, 4, block=2, store=tmp_path / "other")
+    assert other.complete
+    others, told = Store.open(tmp_path / "other"), []
+
+    def watch(progress):
+        told.append(progress)
+        store = Store.open(tmp_path / "own")
+        for unit in described.units()[1:]:
+            store.commit(unit, *others.read(unit))
+
+    again = {"block": 2, "store": tmp_path / "own", "worker": (0, 2), "progress": watch}
+    run(draw, {"a": [1.0, 2.0]}, 4, **again)
+    assert told[0].units == 1
+    assert [(p.units, p.total, p.finished) for p in told[-1:]] == [(4, 4, 8)]
 
 
 def test_a_script_is_the_same_in_a_spawned_process():
