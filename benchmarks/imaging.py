@@ -7,9 +7,10 @@ super-resolution (cubic kernel, noise 2 %), inpainting with half of the pixels m
 The network is the deep decoder of arXiv 2005.03991 as its authors run it: 5 layers of `--channels`
 from 16 × 16, bilinear upsampling, sigmoid; Adam with a cosine decay from `--rate` to 0 in `--steps`
 steps; the image is the exponential average of the outputs with weight 0.99. It is helped by a weak
-penalty, the total variation of its output with weight `--tv` times the noise's standard deviation
-(0 leaves it out). All of this is the same for the three problems and no run sees the truth. Steps,
-rate, channels, penalty, image and noise were set by looking at the PSNR of single runs.
+penalty, the total variation of its output with weight `--tv` σ m/n, σ being the noise's standard
+deviation and m/n the number of data a pixel (0 leaves it out). All of this is the same for the
+three problems and no run sees the truth. Steps, rate, channels, penalty, image and noise were set
+by looking at the PSNR of single runs.
 
 Total variation is our own and gets every advantage: the gradients of the three colours as one
 vector, the image kept within [0, 1], each problem solved to a duality gap of 1e-3 of the objective,
@@ -210,6 +211,7 @@ def trained(scene: Scene, options) -> dict[str, Any]:
     """The averaged outputs of all seeds."""
     begin = time.perf_counter()
     side = scene.truth.shape[0]
+    penalty = options.tv * scene.noise * scene.y.size / scene.truth.size
 
     def network(key):
         made = jd.DeepDecoder(
@@ -232,7 +234,7 @@ def trained(scene: Scene, options) -> dict[str, Any]:
         optimizer=optax.adam(optax.cosine_decay_schedule(options.rate, options.steps)),
         seeds=options.seeds,
         average=0.99,
-        tv=options.tv * scene.noise if options.tv else None,
+        tv=penalty or None,
         truth=scene.truth,
         peak=1.0,
     )
@@ -282,7 +284,7 @@ def picture(scene: Scene, variation, outputs, row: dict[str, Any], options) -> s
     caption = (
         f"{scene.name}, {options.image} at {side} pixels, noise {100 * scene.noise:g} %; the weight"
         f" of total variation is the best for this image; deep decoder of {options.channels} "
-        f"channels, {options.steps} steps, penalty {options.tv:g} σ, the median of "
+        f"channels, {options.steps} steps, penalty {options.tv:g} σ m/n, the median of "
         f"{options.seeds} seeds."
     )
     RESULTS.mkdir(exist_ok=True)
@@ -312,7 +314,7 @@ def main():
     parser.add_argument("--channels", type=int, default=96)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--tv", type=float, default=0.2, help="penalty, in units of the noise")
+    parser.add_argument("--tv", type=float, default=0.2, help="penalty, in units of σ m/n")
     parser.add_argument("--rate", type=float, default=0.02, help="Adam's first step")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()

@@ -7,8 +7,9 @@ most 471). The printed probability is 1 − 3e^{−m/2}; the proof gives 1 − 3
 for m = 12 instead of 0.99.
 
 A is rotation invariant, so J is diagonal here without loss of generality. Two spectra: the paper's
-example s_i² = γ^i, and the weights (11) of a triangular kernel, which decay like 1/frequency. Two
-signals: 'smooth', iid N(0, 1) coefficients in the leading m/3 modes, and 'rough', in all.
+example s_i² = γ^i, and the weights (11) of a triangular kernel, which decay like 1/frequency, too
+slowly for the bound to fall below ‖x*‖², which x = 0 attains: that claim fails. Two signals:
+'smooth', iid N(0, 1) coefficients in the leading m/3 modes, and 'rough', in all.
 """
 
 import dataclasses
