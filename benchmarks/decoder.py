@@ -22,14 +22,14 @@ alone.
 Its last output (one thread of two cores, November 2026):
 
     side, dtype      jaxdip     torch     torch/jaxdip
-      64, float32       39 ms      33 ms   0.89
-      64, float64       66 ms      61 ms   0.92
-     128, float32      102 ms      96 ms   0.92
-     128, float64      222 ms     269 ms   1.22
-     256, float32      418 ms     475 ms   1.13
-     256, float64      790 ms    1003 ms   1.25
-     512, float32     1570 ms    1903 ms   1.19
-     512, float64     3432 ms    4144 ms   1.20
+      64, float32       26 ms      28 ms   1.06
+      64, float64       60 ms      59 ms   0.98
+     128, float32       75 ms      90 ms   1.18
+     128, float64      172 ms     246 ms   1.39
+     256, float32      306 ms     462 ms   1.48
+     256, float64      672 ms    1002 ms   1.49
+     512, float32      974 ms    1729 ms   1.73
+     512, float64     2013 ms    3469 ms   1.71
 """
 
 import argparse
