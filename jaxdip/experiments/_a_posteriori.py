@@ -9,6 +9,9 @@ no radius, no lazy regime, only the smallest singular value that the run met. Th
 over widths from where nothing is certified to where the theorem holds: two-layer sigmoid network,
 n = 3, m = 2, A and x̄ with iid N(0, 1) entries, V = ±1, W trained. Time is τ = t σ_min(A J(θ0))²,
 in which the lazy loss falls at least like e^{−2τ}.
+
+One expectation fails at k ≤ 30, that the run's own bound explains four times what the theorem's
+formula does: there R' ≥ R, so that the formula is no bound and may claim more than the loss keeps.
 """
 
 import dataclasses

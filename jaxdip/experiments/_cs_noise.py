@@ -13,6 +13,9 @@ arrangement of the pixels differs; losses are divided by that variance. All runs
 [0, 1]. The network with trained kernels is a decoder of 3 × 3 convolutions (`ConvDecoder`, nearest
 upsampling) with about as many numbers to train; that paper takes transposed convolutions. Denoising
 adds noise of 25/255 to *camera*; compressive sensing keeps a third of the pixels, without noise.
+
+In the quick preset, far fewer steps than 100 000, the settled loss of noise is 86 times that of the
+image instead of the 100 times that are claimed.
 """
 
 import dataclasses

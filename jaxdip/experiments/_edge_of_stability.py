@@ -6,7 +6,8 @@ The network need not: it leaves the start, its units saturate, and λ_max(K) fal
 for the two-layer sigmoid network (n = 5, m = 2, A and x̄ with iid N(0, 1) entries, V = ±1, W
 trained), and the largest stable step by bisection beside the linear prediction
 (`largest_stable_step`). Whether the sharpness settles *at* the edge, as is reported of deep
-classifiers (Cohen et al., arXiv 2103.00065), or well below it, is what the experiment asks.
+classifiers (Cohen et al., arXiv 2103.00065), or well below it, is what the experiment asks: below,
+for one overshoot can saturate units for good, so that the claim of the edge fails.
 """
 
 import dataclasses
