@@ -109,7 +109,7 @@ class APosteriori(AbstractExperiment):
     source: ClassVar[str] = "beyond the papers; arXiv 2309.12128, Theorem 3.2"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 25 s"),
         "paper": Cost("about 30 min"),
     }
 

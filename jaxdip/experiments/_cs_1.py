@@ -132,7 +132,7 @@ class CS1(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Figure 1"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 1.5 min"),
         "paper": Cost("about 32 h"),
     }
 

@@ -143,7 +143,7 @@ class CS4(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Figure 4"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 1.5 min"),
         "paper": Cost("about 10 min"),
     }
 

@@ -125,7 +125,7 @@ class CSNoise(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Sections 1 and 4.1, and arXiv 1910.14634"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 2.5 min"),
         "paper": Cost("about 60 h"),
     }
 

@@ -85,7 +85,7 @@ class CSTheorem1(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Theorem 1 and (8)"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 4.5 min"),
         "paper": Cost("about 10 min"),
     }
 

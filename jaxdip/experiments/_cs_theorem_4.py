@@ -154,7 +154,7 @@ class CSTheorem4(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Theorems 3 and 4"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 75 s"),
         "paper": Cost("about 20 min"),
     }
 

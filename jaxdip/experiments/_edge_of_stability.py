@@ -92,7 +92,7 @@ class EdgeOfStability(AbstractExperiment):
     source: ClassVar[str] = "beyond the papers; arXiv 2403.05395, Section IV (γ = 10^1.6)"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("15 s"),
+        "quick": Cost("about 5 s"),
         "paper": Cost("about 5 min"),
     }
 

@@ -43,7 +43,9 @@ def threshold(data: xr.Dataset, name: str, axis: str, level: float = 0.5) -> Cro
     places, share = data[axis].values, data[name].values
     low, high = data[f"{name}_low"].values, data[f"{name}_high"].values
     for found in crossing(places, share, level, low=low, high=high):
-        if share[places >= found.at][0] > share[places <= found.at][-1]:
+        # Strictly to both sides, for the share may be the level at a place itself.
+        after, before = share[places > found.at], share[places < found.at]
+        if after.size and before.size and after[0] > before[-1]:
             return found
     return None
 
@@ -52,5 +54,6 @@ def told(found: Crossing | None) -> str:
     """A threshold as a power of ten with its interval, such as '10^2.13 [2.02, 2.21]'."""
     if found is None:
         return "(below the narrowest, or above the widest)"
-    at, low, high = (np.log10(x) if x > 0 else -np.inf for x in (found.at, found.low, found.high))
-    return f"10^{at:.2f} [{low:.2f}, {high:.2f}]"
+    low = f"{np.log10(found.low):.2f}" if found.low > 0 else "below the narrowest"
+    high = f"{np.log10(found.high):.2f}" if found.high < np.inf else "above the widest"
+    return f"10^{np.log10(found.at):.2f} [{low}, {high}]"

@@ -159,7 +159,7 @@ class GD1a(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 1a"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 45 s"),
         "paper": Cost("about 5 min"),
     }
 

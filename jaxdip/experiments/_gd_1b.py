@@ -56,8 +56,8 @@ class GD1b(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 1b"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("1 min"),
-        "paper": Cost("about 20 min"),
+        "quick": Cost("15 s"),
+        "paper": Cost("72 s"),
     }
 
     widths: tuple[int, ...] = (10, 18, 32, 56, 100, 178, 316, 562, 1000, 1778, 3162, 5623, 10_000)

@@ -129,7 +129,7 @@ class GD2(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 2 and Section IV"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 55 s"),
         "paper": Cost("about 30 min"),
     }
 

@@ -57,7 +57,7 @@ class GD3a(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 3a"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 30 s"),
         "paper": Cost("about 1 h"),
     }
 

@@ -50,7 +50,7 @@ class GD3b(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 3b"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 30 s"),
+        "quick": Cost("about 10 s"),
         "paper": Cost("about 10 min"),
     }
 

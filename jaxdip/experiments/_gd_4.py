@@ -50,7 +50,7 @@ class GD4(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 4"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 35 s"),
         "paper": Cost("about 1 h"),
     }
 

@@ -49,7 +49,7 @@ class GFConditioning(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2309.12128, Section 3.4.3"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1.5 min"),
+        "quick": Cost("about 25 s"),
         "paper": Cost("about 30 min"),
     }
 

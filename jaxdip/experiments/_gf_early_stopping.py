@@ -52,7 +52,7 @@ class GFEarlyStopping(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2309.12128, Section 3.4.2"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 40 s"),
         "paper": Cost("about 30 min"),
     }
 

@@ -109,7 +109,7 @@ class GFFollowUps(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2309.12128, open questions"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 40 s"),
         "paper": Cost("about 20 min"),
     }
 

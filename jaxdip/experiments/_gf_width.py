@@ -82,7 +82,7 @@ class GFWidth(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2309.12128, numerical experiments"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1.5 min"),
+        "quick": Cost("about 30 s"),
         "paper": Cost("about 10 min"),
     }
 

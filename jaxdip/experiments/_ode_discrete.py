@@ -94,7 +94,7 @@ class ODEDiscrete(AbstractExperiment):
     source: ClassVar[str] = "beyond the papers"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("30 s"),
+        "quick": Cost("about 15 s"),
         "paper": Cost("about 5 min"),
     }
 

@@ -51,7 +51,7 @@ class TalkDeblurring(AbstractExperiment):
     source: ClassVar[str] = "talk, 'Example: DIP for image deblurring'"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 30 s"),
+        "quick": Cost("about 25 s"),
         "paper": Cost("about 5 min"),
     }
 

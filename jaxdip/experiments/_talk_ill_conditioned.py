@@ -51,7 +51,7 @@ class TalkIllConditioned(AbstractExperiment):
     source: ClassVar[str] = "J. Fadili's talk (2024), ill-conditioned recovery"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 20 s"),
+        "quick": Cost("about 10 s"),
         "paper": Cost("about 3 min"),
     }
 

@@ -269,7 +269,7 @@ class TalkInertia(AbstractExperiment):
     source: ClassVar[str] = "J. Fadili's talk (2024), inertial dynamics; arXiv 2506.02986"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 50 s"),
         "paper": Cost("about 40 min"),
     }
 

@@ -59,7 +59,7 @@ class TalkOverparametrisation(AbstractExperiment):
     source: ClassVar[str] = "J. Fadili's talk (2024), overparametrisation"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1 min"),
+        "quick": Cost("about 45 s"),
         "paper": Cost("about 20 min"),
     }
 

@@ -60,7 +60,7 @@ class TalkPowerLoss(AbstractExperiment):
     source: ClassVar[str] = "J. Fadili's talk (2024), role of the loss"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 20 s"),
+        "quick": Cost("about 10 s"),
         "paper": Cost("about 4 min"),
     }
 

@@ -35,6 +35,9 @@ def test_the_threshold_is_where_the_share_rises():
     falls_first = threshold(shares([0.8, 0.2, 0.2, 0.8]), "won", "k")
     assert falls_first.at == pytest.approx(10**3.5)
     assert threshold(shares([0.8, 0.2]), "won", "k") is None
+    # The level itself may be met at a place.
+    assert threshold(shares([0.2, 0.5, 0.8]), "won", "k").at == pytest.approx(100)
+    assert threshold(shares([0.2, 0.5]), "won", "k") is None
     assert threshold(shares([0.2, 0.3]), "won", "k") is None
 
 
