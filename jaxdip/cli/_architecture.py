@@ -2,17 +2,28 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Set
+from typing import Any, Literal
 
 import jaxdip as jd
 from jaxdip._types import Array, Key
 from jaxdip.cli._forward import require
 from jaxdip.cli._network import Network
+from jaxdip.cli._runtime import UsageError
 from jaxdip.generators import AbstractGenerator
 
 Kind = Literal["two-layer", "mlp", "deep-decoder", "conv-decoder", "dip"]
 #: An image's side over the latent's, and the sides that the latent may have.
 _ENLARGED, _SMALLEST, _LARGEST = 16, 4, 32
+#: Options that say nothing with a generator.
+_DENSE = frozenset({"--width", "--latent", "--train"})
+_VAIN = {
+    "two-layer": {"--layers", "--channels", "--start"},
+    "mlp": {"--channels", "--start", "--train"},
+    "deep-decoder": _DENSE,
+    "conv-decoder": _DENSE,
+    "dip": _DENSE | {"--start"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +41,13 @@ class Architecture:
     """decoders: the shorter side of the latent; by default a 16th of the image's, 4 to 32,
     but no more than the image's."""
 
-    def check(self) -> None:
-        """Refuse numbers outside their ranges, naming the flag."""
+    def check(self, given: Set[str] = frozenset()) -> None:
+        """Refuse numbers outside their ranges, and options of other generators."""
+        vain = sorted(given & _VAIN[self.generator])
+        if vain:
+            raise UsageError(
+                f"{vain[0]} says nothing with --generator {self.generator}; leave it out"
+            )
         require(self.layers >= 1, "--layers", self.layers, "at least 1")
         require(self.channels >= 2, "--channels", self.channels, "at least 2")
         if self.start is not None:
@@ -47,14 +63,16 @@ class Architecture:
         if self.generator == "mlp":
             widths = (network.latent, *[network.width] * self.layers)
             # A factor of √n makes every output of order one, as the two-layer network's.
-            made = jd.MLP(widths=widths, out=shape, key=init, activation=network.activation)
+            made = jd.MLP(widths=widths, out=shape, key=init, activation=network.phi)
             return made, jd.on_sphere(network.latent, key=latent) * network.latent**0.5
         grid = shape[:2]
         colours = shape[2] if len(shape) == 3 else None
+        # Each class has a default of its own.
+        phi: dict[str, Any] = {"activation": network.activation} if network.activation else {}
         if self.generator == "dip":
             scales = (self.channels,) * self._scales(grid)
             net = jd.generators.SkipNet(
-                grid=grid, key=init, down=scales, colours=colours, sigmoid=True
+                grid=grid, key=init, down=scales, colours=colours, sigmoid=True, **phi
             )
             return net, net.latent(latent)
         kind = {
@@ -69,6 +87,7 @@ class Architecture:
             key=init,
             colours=colours,
             sigmoid=True,
+            **phi,
         )
         return decoder, decoder.latent(latent)
 
@@ -94,8 +113,9 @@ class Architecture:
         if self.generator == "two-layer":
             return network.describe().split(";")[0]
         if self.generator == "mlp":
-            return f"MLP, {network.activation}, {self.layers} hidden layers of {network.width}"
+            return f"MLP, {network.phi}, {self.layers} hidden layers of {network.width}"
         name = {"dip": "Deep Image Prior", "deep-decoder": "Deep decoder"}
         unit = "scales" if self.generator == "dip" else "layers"
         kind = name.get(self.generator, "ConvDecoder")
-        return f"{kind}, {self.layers} {unit} of {self.channels} channels"
+        phi = f", {network.activation}" if network.activation else ""
+        return f"{kind}{phi}, {self.layers} {unit} of {self.channels} channels"

@@ -23,7 +23,8 @@ class Fit:
     """γ of gd, s of igahd, the learning rate of adam; by default 1/L, for adam 0.01."""
     stop: str | None = None
     """Rules to report, separated by commas: discrepancy, wmv and emv (variance of the outputs),
-    held-out, sure, plateau, oracle; by default all that cost nothing. 'none' for none."""
+    held-out, sure, plateau, oracle; by default all that cost nothing. 'none' for none. Python has
+    TheoremTime too, and rules joined by & and |."""
     act: str | None = None
     """The rules that end the run; by default discrepancy where there is noise. 'none' for none."""
     patience: int = 1000
@@ -42,7 +43,8 @@ class Fit:
     """ω of the penalty ½ω‖θ‖²."""
     tile: int = 0
     """Recover tiles of so many pixels a side one after another, with networks of their own; for
-    images whose network would not fit into memory. For --operator identity and mask."""
+    images whose network would not fit into memory. For --operator identity and mask. Images of the
+    rules, curves, --seeds and --resume are for whole images."""
     overlap: int = 16
     """Pixels that neighbouring tiles share, where they are blended."""
     vectors: int = 0

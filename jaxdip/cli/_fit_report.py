@@ -36,6 +36,10 @@ class FitRecovery:
 
 def write_fit(recovery: FitRecovery, out: Path) -> None:
     """Write images, figures, trace and summary; the summary last."""
+    # What a run with other rules left there is none of this one's.
+    for pattern in ("recovered-*", "curves.*", "vectors.*"):
+        for old in filter(Path.is_file, out.glob(pattern)):
+            old.unlink()
     for name, x in recovery.run.images.items():
         _write_image(recovery, x, out, name)
     for name, figure in _figures(recovery).items():
@@ -156,10 +160,9 @@ def _observation(problem: FitProblem) -> np.ndarray:
     """The data as an image: themselves if they are one, otherwise what A* makes of them."""
     y, operator = problem.y, problem.operator
     if y.ndim in (2, 3) and not jnp.iscomplexobj(y) and (y.ndim == 2 or y.shape[-1] in (1, 3)):
-        if y.shape[:1] != operator.in_structure.shape[:1]:
-            scale = 1.0 if float(jnp.max(y)) <= 1.5 else float(jnp.max(y))
-            return np.asarray(y) / scale
-        return np.asarray(y)
+        # Beyond white, such as a sinogram's sums along rays, the largest value becomes white.
+        largest = float(jnp.max(y))
+        return np.asarray(y) / (1.0 if largest <= 1.5 else largest)
     if isinstance(operator, AbstractLinearOperator):
         seen = np.asarray(operator.adjoint(y))
         return np.abs(seen) if np.iscomplexobj(seen) else seen

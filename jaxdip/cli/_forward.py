@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Set
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,25 @@ Kind = Literal[
 ]  # fmt: skip
 #: Operators whose observation is an image of the signal's own size.
 IMAGES = ("blur", "motion-blur", "identity")
+#: Options of some operators only.
+_OPTIONS = {
+    "--blur-std": ("blur",),
+    "--blur-radius": ("blur",),
+    "--blur-kernel": ("blur",),
+    "--boundary": ("blur", "motion-blur"),
+    "--motion": ("motion-blur",),
+    "--motion-angle": ("motion-blur",),
+    "--keep": ("mask",),
+    "--factor": ("super-resolution",),
+    "--measurements": ("gaussian", "hadamard", "fourier", "dct"),
+    "--spectrum-low": ("spectrum",),
+    "--spectrum-high": ("spectrum",),
+    "--acceleration": ("mri",),
+    "--coils": ("mri",),
+    "--density": ("mri",),
+    "--views": ("tomography",),
+    "--patterns": ("coded-diffraction",),
+}
 _SUBSAMPLED = {
     "hadamard": jd.operators.SubsampledHadamard,
     "fourier": jd.operators.SubsampledFourier,
@@ -96,6 +116,15 @@ class Forward:
         )
         if self.measurements is not None:
             require(self.measurements >= 1, "--measurements", self.measurements, "at least 1")
+
+    def check_options(self, given: Set[str]) -> None:
+        """Refuse options of other operators."""
+        for flag, operators in _OPTIONS.items():
+            if flag in given and self.operator not in operators:
+                raise UsageError(
+                    f"{flag} says nothing with --operator {self.operator}; leave it out, or take "
+                    f"--operator {' or '.join(operators)}"
+                )
 
     def build(self, shape: tuple[int, ...], key: Key) -> jd.operators.AbstractOperator:
         """The operator on images of this shape."""

@@ -35,8 +35,9 @@ class Network:
     """k, the number of hidden units."""
     latent: int = 100
     """d, the length of u; the trajectories' law does not depend on it."""
-    activation: str = "sigmoid"
-    """φ: sigmoid, tanh, softplus, gelu, silu, …"""
+    activation: str | None = None
+    """φ: sigmoid, tanh, softplus, gelu, silu, …; by default sigmoid in dense networks, relu in
+    decoders and leaky ReLU in dip."""
     train: Literal["both", "hidden"] = "both"
     """Which layers train. A fixed V cannot represent an image of pixel values up to 255."""
     loss: Literal["mse", "log-cosh", "huber", "power", "lq"] = "mse"
@@ -49,7 +50,7 @@ class Network:
         require(self.width >= 1, "--width", self.width, "at least 1")
         require(self.latent >= 1, "--latent", self.latent, "at least 1")
         known = ", ".join(ACTIVATIONS)
-        require(self.activation in ACTIVATIONS, "--activation", self.activation, f"one of {known}")
+        require(self.phi in ACTIVATIONS, "--activation", self.phi, f"one of {known}")
         _, wanted, above = _LOSSES[self.loss]
         if wanted is None and self.loss_parameter is not None:
             raise UsageError(f"--loss {self.loss} takes no --loss-parameter")
@@ -59,6 +60,11 @@ class Network:
             valid = above < self.loss_parameter < math.inf
             expected = f"{wanted}, and finite, for --loss {self.loss}"
             require(valid, "--loss-parameter", self.loss_parameter, expected)
+
+    @property
+    def phi(self) -> str:
+        """φ of a dense network."""
+        return self.activation or "sigmoid"
 
     def build_loss(self) -> jd.losses.AbstractLoss:
         """The loss."""
@@ -72,7 +78,7 @@ class Network:
             width=self.width,
             out=shape,
             key=jd.key_for(key, "init"),
-            activation=self.activation,
+            activation=self.phi,
             both=self.train == "both",
         )
         return generator, jd.on_sphere(self.latent, key=jd.key_for(key, "latent"))
@@ -82,7 +88,7 @@ class Network:
         trains = "both layers train" if self.train == "both" else "the hidden layer trains"
         number = "" if self.loss_parameter is None else f" ({self.loss_parameter:g})"
         return (
-            f"Two-layer network, {self.activation}, width {self.width}, latent {self.latent}, "
+            f"Two-layer network, {self.phi}, width {self.width}, latent {self.latent}, "
             f"{trains}; loss {self.loss}{number}"
         )
 

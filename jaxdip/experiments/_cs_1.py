@@ -128,7 +128,7 @@ class CS1(AbstractExperiment):
     """
 
     name: ClassVar[str] = "cs-1"
-    title: ClassVar[str] = "compressive sensing with a deep decoder needs no early stopping"
+    title: ClassVar[str] = "compressive sensing with a deep decoder: is early stopping needed?"
     source: ClassVar[str] = "arXiv 2005.03991, Figure 1"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),

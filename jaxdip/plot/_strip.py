@@ -64,8 +64,9 @@ def image_strip(
         shown.insert(0, StripImage("truth", truth, compared=False))
         errors.insert(0, None)
     maps = [error for error in errors if error is not None]
-    columns = min(len(shown), _COLUMNS)
-    bands = -(-len(shown) // columns)
+    bands = -(-len(shown) // _COLUMNS)
+    # Even bands: eight images are four and four, not seven and one.
+    columns = -(-len(shown) // bands)
     each = 2 if maps else 1
     rows, across = np.shape(shown[-1].image)[:2]
     height = _WIDTH * min(max(rows / across, 0.3), 2.0) + 0.45

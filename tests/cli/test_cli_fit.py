@@ -1,5 +1,6 @@
 """`jaxdip recover --optimizer`: what it writes, prints and refuses."""
 
+import dataclasses
 import itertools
 import json
 
@@ -12,8 +13,9 @@ import xarray as xr
 import jaxdip as jd
 from jaxdip.cli import main
 from jaxdip.cli._architecture import Architecture
+from jaxdip.cli._fit_report import _observation
 from jaxdip.cli._fit_run import FitProblem, cut, ramp, windows
-from jaxdip.cli._forward import Forward
+from jaxdip.cli._forward import _OPTIONS, Forward
 from jaxdip.cli._network import Network
 from jaxdip.imaging import psnr, read_image
 from jaxdip.plot import read_config
@@ -193,3 +195,37 @@ def test_every_network_makes_images_of_the_shape(kind, shape, key):
     )
     assert made.shape == shape
     assert architecture.describe(network)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "deep-decoder", "conv-decoder", "dip"])
+def test_the_activation_is_the_one_asked_for(kind, key):
+    architecture = Architecture(generator=kind, layers=1, channels=4)
+    smooth = Network(width=7, latent=5, activation="softplus")
+    made, _ = architecture.build((12, 9), smooth, key)
+    usual, _ = architecture.build((12, 9), Network(width=7, latent=5), key)
+    assert made.activation.name == "softplus" != usual.activation.name
+    assert "softplus" in architecture.describe(smooth)
+
+
+def test_every_operator_s_options_are_options():
+    fields = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(Forward)}
+    kinds = set(Forward.__annotations__["operator"].__args__)
+    assert set(_OPTIONS) | {"--operator", "--noise"} == fields
+    assert {kind for kinds_of in _OPTIONS.values() for kind in kinds_of} <= kinds
+
+
+def test_a_square_sinogram_is_shown_within_white():
+    operator = jd.operators.Radon(6, jnp.arange(6.0) * 30)
+    x = jnp.ones((6, 6))
+    shown = _observation(FitProblem(operator, operator(x), x, 0.01))
+    assert shown.max() == pytest.approx(1)
+    assert float(operator(x).max()) > 1.5
+
+
+def test_files_of_a_run_with_other_rules_do_not_stay(tmp_path):
+    words = ["camera", *SMALL, "--operator", "identity", "--steps", "4"]
+    assert recover(tmp_path, *words, "--stop", "emv,oracle", "--act", "none") == 0
+    assert (tmp_path / "recovered-oracle.png").exists()
+    assert recover(tmp_path, *words, "--stop", "emv", "--act", "none") == 0
+    assert not (tmp_path / "recovered-oracle.png").exists()
+    assert (tmp_path / "curves.png").exists()
