@@ -41,7 +41,14 @@ def read_fastmri(path: str | os.PathLike, slice: int | None = None) -> FastMRI:
 
     The dataset `kspace` is complex, (slices, coils, H, W), or (slices, H, W) in single-coil files.
     `reconstruction_rss` or `reconstruction_esc`, `mask` and the attributes are read where there are
-    any.
+    any. From the file to an image:
+
+        scan = jd.imaging.read_fastmri("file1.h5", slice=10)
+        kspace = jnp.asarray(scan.kspace)
+        keep = jd.operators.cartesian_mask(kspace.shape[-2:], 8, None, key)
+        maps = jd.operators.estimate_sensitivities(kspace, calibration=14)
+        A = jd.operators.MRI(keep, sensitivities=maps, dtype=kspace.dtype)
+        found = jd.reconstruct(A.sample(kspace), A, network, key=key, steps=2000, optimizer="adam")
 
     Args:
         path: the file.

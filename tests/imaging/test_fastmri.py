@@ -1,9 +1,11 @@
 """Files in fastMRI's layout are read whole or by the slice; others are refused in one line."""
 
 import h5py
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxdip as jd
 import jaxdip.imaging as im
 
 
@@ -104,3 +106,38 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r'pip install "jaxdip\[mri\]"'):
         im.read_fastmri(tmp_path / "f.h5")
+
+
+def test_from_the_file_to_an_image(tmp_path, key):
+    side = 16
+    across = np.linspace(-1, 1, side)
+    x = jnp.asarray(np.exp(-np.add.outer(across**2, across**2)), jnp.complex64)
+    maps = jd.operators.birdcage_maps(3, (side, side), dtype=jnp.complex64)
+    kspace = jd.operators.centred_fft(maps * x)
+    scan = im.read_fastmri(_write(tmp_path / "f.h5", kspace=np.asarray(kspace)[None]), slice=0)
+    read = jnp.asarray(scan.kspace)
+    keep = jd.operators.cartesian_mask(read.shape[-2:], 2, None, key)
+    estimated = jd.operators.estimate_sensitivities(read, calibration=side)
+    A = jd.operators.MRI(keep, sensitivities=estimated, dtype=read.dtype)
+    y = A.sample(read)
+    # Up to what the estimate blurs, the coils' data are those of one image.
+    everything = jd.operators.MRI(jnp.ones_like(keep), sensitivities=estimated, dtype=read.dtype)
+    image = everything.adjoint(everything.sample(read))
+    assert float(jnp.linalg.norm((A(image) - y).ravel())) < 0.1 * float(jnp.linalg.norm(y.ravel()))
+
+    def network(key):
+        g = jd.DeepDecoder(
+            channels=8,
+            start=(2, 2),
+            grid=(side, side),
+            layers=3,
+            complex=True,
+            key=key,
+            dtype="float32",
+        )
+        return g, g.latent(key)
+
+    found = jd.reconstruct(y, A, network, key=key, steps=40, step_size=0.02, optimizer="adam")
+    assert found.x.shape == (side, side)
+    assert jnp.iscomplexobj(found.x)
+    assert float(found.trace["residual"][-1]) < 0.5 * float(jnp.linalg.norm(y.ravel()))
