@@ -8,13 +8,15 @@ the deep decoder in float32 on 128 × 128 pixels, with tiles of 64.
 
     python -m benchmarks.memory
 
-On 2 shared cores the first cases, whole images (the others were not run to their end):
+On 2 shared cores (a few cases were not run to their end):
 
     network       precision  options      told    peak  peak/told
-    deep-decoder  float32                 1239    1242       1.00
-    conv-decoder  float32                 3354    3354       1.00
-    dip           float32                 4831    4843       1.00
-    deep-decoder  float64                 1597    1647       1.03
+    deep-decoder  float32                 1073    1077       1.00
+    conv-decoder  float32                 3300    3303       1.00
+    dip           float32                 3956    3966       1.00
+    deep-decoder  float64                 1641    1702       1.04
+    conv-decoder  float64                 5850    6122       1.05
+    deep-decoder  float32    --tile 256    773     966       1.25
 """
 
 import argparse
