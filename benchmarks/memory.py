@@ -16,6 +16,7 @@ On 2 shared cores (a few cases were not run to their end):
     dip           float32                 3956    3966       1.00
     deep-decoder  float64                 1641    1702       1.04
     conv-decoder  float64                 5850    6122       1.05
+    dip           float64                 6544    6782       1.04
     deep-decoder  float32    --tile 256    773     966       1.25
 """
 
