@@ -216,8 +216,14 @@ def test_a_file_that_may_not_be_read_is_one_line(way, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--dynamics", "gd"], "the network of an image of shape (64, 2560) takes"),
-        (["--optimizer", "adam"], "the network of an image of shape (64, 2560) takes"),
+        (
+            ["--dynamics", "gd", "--width", "10000000", "--size", "64"],
+            "the network of an image of shape (64, 2560) takes",
+        ),
+        (
+            ["--optimizer", "adam", "--width", "10000000", "--size", "64"],
+            "the network of an image of shape (64, 2560) takes",
+        ),
         (
             ["--generator", "deep-decoder", "--size", "1000000"],
             "an image of shape (1, 40) brought to (1000000, 40000000) takes",
@@ -227,8 +233,7 @@ def test_a_file_that_may_not_be_read_is_one_line(way, tmp_path, monkeypatch, cap
 def test_what_the_machine_cannot_hold_is_refused_before_it_is_made(words, says, tmp_path, capsys):
     """A long strip grows with its shorter side, which --size sets."""
     np.save(tmp_path / "strip.npy", np.tile(FLOATS[:1], (1, 5)))
-    words = [str(tmp_path / "strip.npy"), "--width", "10000000", "--size", "64", *words]
-    refused(words, says, tmp_path / "out", capsys)
+    refused([str(tmp_path / "strip.npy"), *words], says, tmp_path / "out", capsys)
 
 
 def test_an_image_without_light_is_refused_by_dynamics(tmp_path, capsys):

@@ -103,13 +103,15 @@ def test_without_a_gang_jax_is_not_started():
 # Two processes that JAX finds by Slurm's variables; each must still hear SIGTERM. The module alone,
 # for importing the whole toolkit takes longer than all else here.
 GANG = """
-import signal, sys
+import os, signal, sys
 from _rank import find_rank, start_distributed
-heard = []
-signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+heard, wakes = os.pipe()
+os.set_blocking(wakes, False)
+signal.set_wakeup_fd(wakes)
+signal.signal(signal.SIGTERM, lambda number, frame: None)
 print(*start_distributed(find_rank()), flush=True)
-while not heard:
-    signal.pause()
+# Unlike a pause, this misses no signal, whenever and in whichever thread it comes.
+os.read(heard, 1)
 sys.exit(75)
 """
 
