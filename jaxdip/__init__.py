@@ -90,8 +90,10 @@ from jaxdip.problem import measure as measure
 from jaxdip.problem import observables as observables
 from jaxdip.problem import reduce as reduce
 from jaxdip.reconstruction import Reconstruction as Reconstruction
+from jaxdip.reconstruction import TiledReconstruction as TiledReconstruction
 from jaxdip.reconstruction import TotalVariation as TotalVariation
 from jaxdip.reconstruction import reconstruct as reconstruct
+from jaxdip.reconstruction import reconstruct_tiles as reconstruct_tiles
 
 __version__ = "0.1.0"
 

@@ -44,7 +44,7 @@ class Fit:
     tile: int = 0
     """Recover tiles of so many pixels a side one after another, with networks of their own; for
     images whose network would not fit into memory. For --operator identity and mask. Images of the
-    rules, curves, --seeds and --resume are for whole images."""
+    rules, curves and --seeds are for whole images."""
     overlap: int = 16
     """Pixels that neighbouring tiles share, where they are blended."""
     vectors: int = 0
@@ -72,8 +72,6 @@ class Fit:
             for flag, on in (("seeds", self.seeds > 1), ("vectors", self.vectors > 0)):
                 if on:
                     raise UsageError(f"--tile and --{flag} do not go together; leave one out")
-            if self.resume:
-                raise UsageError("--tile and --resume do not go together; leave one out")
         _names("--stop", self.stop)
         _names("--act", self.act)
 

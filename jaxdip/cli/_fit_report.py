@@ -1,5 +1,6 @@
 """What a recovery by an optimiser leaves: images, curves, numbers."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,11 @@ class FitRecovery:
     caption: str
     config: Mapping[str, object]
 
+    @property
+    def whole(self) -> jd.Reconstruction | None:
+        """The reconstruction of the image as a whole; None if it was made of tiles."""
+        return self.run.result if isinstance(self.run.result, jd.Reconstruction) else None
+
 
 def write_fit(recovery: FitRecovery, out: Path) -> None:
     """Write images, figures, trace and summary; the summary last."""
@@ -53,19 +59,20 @@ def write_fit(recovery: FitRecovery, out: Path) -> None:
 
 def fit_text(recovery: FitRecovery, out: Path) -> str:
     """The table that the command prints."""
+    run, whole = recovery.run, recovery.whole
+    stops = {} if whole is None else whole.stops
     rows = [["image", "step", "PSNR", "SSIM", "fired at"]]
-    for name, x in recovery.run.images.items():
-        quality = _quality(recovery, x)
-        stop = recovery.run.result.stops.get(name)
-        if recovery.recipe.fit.tile:
-            stop = None
-        step = "-" if stop is None else str(int(stop.step[0]))
-        fired = "-" if stop is None or int(stop.fired_at[0]) < 0 else str(int(stop.fired_at[0]))
+    for name in dict.fromkeys([*run.images, *stops]):
+        quality = _quality(recovery, run.images[name]) if name in run.images else {}
+        step, fired = (-1, -1)
+        if name in stops:
+            step, fired = int(stops[name].step[0]), int(stops[name].fired_at[0])
         decibels = f"{quality['psnr']:.2f}" if "psnr" in quality else "-"
         similar = f"{quality['ssim']:.3f}" if "ssim" in quality else "-"
-        rows.append([name, step, decibels, similar, fired])
-    lines = [table(rows), _reasons(recovery)]
-    seeds = _over_seeds(recovery)
+        chosen = "-" if name in run.images else "chose none"
+        rows.append([name, _counted(step, chosen), decibels, similar, _counted(fired, "-")])
+    lines = [table(rows), *_reasons(run.result)]
+    seeds = {} if whole is None else _over_seeds(recovery, whole)
     if recovery.recipe.fit.seeds > 1:
         spread = seeds.get("psnr")
         if spread is not None and spread["mean"] is not None:
@@ -73,31 +80,45 @@ def fit_text(recovery: FitRecovery, out: Path) -> str:
                 f"over {recovery.recipe.fit.seeds} seeds: PSNR {spread['mean']:.2f} ± "
                 f"{spread['std']:.2f} dB, {seeds['failures']} failed"
             )
-    lines.append(f"{recovery.run.seconds:.1f} s; written to {out}/")
+    lines.append(f"{run.seconds:.1f} s; written to {out}/")
     return "\n".join(lines)
 
 
-def failures(recovery: FitRecovery) -> int:
-    """How many seeds diverged."""
-    return int(_over_seeds(recovery)["failures"])
+def all_failed(recovery: FitRecovery) -> bool:
+    """Whether every seed, or every tile, diverged."""
+    return all(code == "diverged" for code in _codes(recovery.run.result))
 
 
-def _reasons(recovery: FitRecovery) -> str:
-    reasons = recovery.run.result.reason
-    first = reasons if isinstance(reasons, str) else reasons[0]
-    return f"the last tile: {first}" if recovery.recipe.fit.tile else first
+def _counted(step: int, without: str) -> str:
+    return str(step) if step >= 0 else without
 
 
-def _over_seeds(recovery: FitRecovery) -> dict[str, Any]:
-    result = recovery.run.result
-    seeds = 1 if recovery.recipe.fit.tile else recovery.recipe.fit.seeds
-    codes = [result_name(jax.tree.map(lambda x, i=i: x[i], result.result)) for i in range(seeds)]
+def _reasons(result: jd.Reconstruction | jd.TiledReconstruction) -> list[str]:
+    """Why the first seed ended, or how many tiles ended for which reason."""
+    if isinstance(result, jd.Reconstruction):
+        return [result.reason if isinstance(result.reason, str) else result.reason[0]]
+    reasons = collections.Counter(tile.reason for tile in result.tiles)
+    missing = result.total - len(result.tiles)
+    lines = [f"{many} of {result.total} tiles: {why}" for why, many in reasons.most_common()]
+    return [*lines, f"{missing} of {result.total} tiles: not begun"] if missing else lines
+
+
+def _codes(result: jd.Reconstruction | jd.TiledReconstruction) -> list[str]:
+    """How each seed, or each tile, ended."""
+    if isinstance(result, jd.TiledReconstruction):
+        return [result_name(tile.result) for tile in result.tiles]
+    seeds = range(len(result.x))
+    return [result_name(jax.tree.map(lambda x, i=i: x[i], result.result)) for i in seeds]
+
+
+def _over_seeds(recovery: FitRecovery, result: jd.Reconstruction) -> dict[str, Any]:
+    codes = _codes(result)
     found: dict[str, Any] = {
         "results": codes,
         "steps": np.asarray(result.steps).tolist(),
         "failures": sum(code == "diverged" for code in codes),
     }
-    if recovery.problem.truth is not None and not recovery.recipe.fit.tile:
+    if recovery.problem.truth is not None:
         each = [_quality(recovery, np.asarray(x)) for x in result.x]
         for name in each[0]:
             found[name] = statistics(np.asarray([one.get(name, np.nan) for one in each]))
@@ -128,19 +149,18 @@ def _note(recovery: FitRecovery, x: np.ndarray, step: int | None = None) -> str:
 
 
 def _figures(recovery: FitRecovery) -> dict[str, Any]:
-    result, problem = recovery.run.result, recovery.problem
+    result, problem = recovery.whole, recovery.problem
     truth = None if problem.truth is None else np.asarray(problem.truth)
-    tiled = bool(recovery.recipe.fit.tile)
     strip = [StripImage("observation", _observation(problem), compared=False)]
     for name, x in recovery.run.images.items():
         # What was returned is one of the others, unless no rule acted on a tile.
-        if name == "recovered" and not tiled and len(recovery.run.images) > 1:
+        if name == "recovered" and result is not None and len(recovery.run.images) > 1:
             continue
-        stop = None if tiled else result.stops.get(name)
+        stop = None if result is None else result.stops.get(name)
         step = None if stop is None else int(stop.step[0])
         strip.append(StripImage(name, x, _note(recovery, x, step)))
     figures = {"report": image_strip(strip, truth=truth, caption=recovery.caption)}
-    if tiled:
+    if result is None:
         return figures
     trace = {name: np.asarray(row) for name, row in result.trace.items()}
     figures["curves"] = stopping_plot(
@@ -152,7 +172,7 @@ def _figures(recovery: FitRecovery) -> dict[str, Any]:
         caption=recovery.caption,
     )
     if recovery.recipe.fit.vectors:
-        figures["vectors"] = _vectors(recovery)
+        figures["vectors"] = _vectors(recovery, result)
     return figures
 
 
@@ -170,9 +190,9 @@ def _observation(problem: FitProblem) -> np.ndarray:
     return flat / (flat.max() or 1.0)
 
 
-def _vectors(recovery: FitRecovery):
+def _vectors(recovery: FitRecovery, result: jd.Reconstruction) -> Any:
     """Leading left singular vectors of J_g at the end of the first seed, as images."""
-    result, problem = recovery.run.result, recovery.problem
+    problem = recovery.problem
     shape = problem.operator.in_structure.shape
     _, u = recovery.recipe.build(shape, seed_key(recovery.recipe.seed, 0))
     generator = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, result.generator)
@@ -189,7 +209,7 @@ def _vectors(recovery: FitRecovery):
 
 
 def _dataset(recovery: FitRecovery) -> xr.Dataset:
-    result, problem = recovery.run.result, recovery.problem
+    result, problem = recovery.whole, recovery.problem
     pixel = ("row", "column", "colour")
     data: dict[str, Any] = {name: (pixel[: x.ndim], x) for name, x in recovery.run.images.items()}
     if problem.truth is not None:
@@ -201,7 +221,7 @@ def _dataset(recovery: FitRecovery) -> xr.Dataset:
         data["y_real"], data["y_imag"] = (axes, y.real), (axes, y.imag)
     else:
         data["y"] = (axes, y)
-    if not recovery.recipe.fit.tile:
+    if result is not None:
         for name, row in result.trace.items():
             data[f"trace_{name}"] = (("seed", "record"), np.asarray(row))
         for name, stop in result.stops.items():
@@ -210,29 +230,47 @@ def _dataset(recovery: FitRecovery) -> xr.Dataset:
 
 
 def _summary(recovery: FitRecovery) -> dict[str, Any]:
-    result, run = recovery.run.result, recovery.run
+    run = recovery.run
     images = {name: _quality(recovery, x) for name, x in run.images.items()}
+    return {
+        "image": {"name": recovery.image.name, "source": recovery.image.source},
+        "shape": list(recovery.problem.operator.in_structure.shape),
+        "interrupted": run.interrupted,
+        "seconds": run.seconds,
+        "notes": list(run.result.notes),
+        "noise_norm": recovery.problem.noise_norm,
+        "images": images,
+        "numbers": {name: float(np.ravel(x)[0]) for name, x in run.result.stats.items()},
+        **_ends(recovery),
+    }
+
+
+def _ends(recovery: FitRecovery) -> dict[str, Any]:
+    """How the run ended: by rules and seeds, or by tiles."""
+    run = recovery.run
+    if isinstance(run.result, jd.TiledReconstruction):
+        tiles = [
+            {
+                "rows": [tile.window[0].start, tile.window[0].stop],
+                "columns": [tile.window[1].start, tile.window[1].stop],
+                "steps": tile.steps,
+                "stops": {n: {"step": at, "acts": n in run.act} for n, at in tile.chosen.items()},
+                "result": code,
+                "reason": tile.reason,
+            }
+            for tile, code in zip(run.result.tiles, _codes(run.result), strict=True)
+        ]
+        return {"tiles": tiles, "tiles_of_the_image": run.result.total}
     stops = {
         name: {
             "steps": np.asarray(stop.step).tolist(),
             "fired_at": np.asarray(stop.fired_at).tolist(),
             "acts": name in run.act,
         }
-        for name, stop in result.stops.items()
+        for name, stop in run.result.stops.items()
     }
-    return {
-        "image": {"name": recovery.image.name, "source": recovery.image.source},
-        "shape": list(recovery.problem.operator.in_structure.shape),
-        "interrupted": run.interrupted,
-        "seconds": run.seconds,
-        "reason": result.reason,
-        "notes": list(result.notes),
-        "noise_norm": recovery.problem.noise_norm,
-        "images": images,
-        "stops": {} if recovery.recipe.fit.tile else stops,
-        "seeds": _over_seeds(recovery) if not recovery.recipe.fit.tile else {},
-        "numbers": {name: float(np.ravel(x)[0]) for name, x in result.stats.items()},
-    }
+    seeds = _over_seeds(recovery, run.result)
+    return {"reason": run.result.reason, "stops": stops, "seeds": seeds}
 
 
 def _write_image(recovery: FitRecovery, x: np.ndarray, out: Path, name: str) -> None:

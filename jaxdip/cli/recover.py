@@ -15,8 +15,8 @@ from jaxdip._types import Array
 from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._certificates import certificates
 from jaxdip.cli._fit import Fit
-from jaxdip.cli._fit_report import FitRecovery, failures, fit_text, write_fit
-from jaxdip.cli._fit_run import FitProblem, Recipe, run_fit, tile_shape
+from jaxdip.cli._fit_report import FitRecovery, all_failed, fit_text, write_fit
+from jaxdip.cli._fit_run import FitProblem, Recipe, run_fit
 from jaxdip.cli._forward import IMAGES, Forward, linear, require
 from jaxdip.cli._images import load_image, prepare, working_shape
 from jaxdip.cli._memory import check_network, check_resampling
@@ -34,6 +34,7 @@ from jaxdip.cli._runtime import (
     version_line,
 )
 from jaxdip.imaging import Image, image_names
+from jaxdip.reconstruction import tile_shape
 
 #: Options of one of the two ways only.
 _OF_DYNAMICS = frozenset({"--dynamics", "--step-size", "--alpha", "--beta", "--certify", "--peak"})
@@ -201,8 +202,7 @@ class Recover:
         print(fit_text(recovery, self.out))
         if run.interrupted:
             return INTERRUPTED
-        failed = failures(recovery)
-        if failed == self.fit.seeds:
+        if all_failed(recovery):
             raise RuntimeError("every run diverged; take a smaller --rate, or check the data")
         return 0
 

@@ -1,7 +1,6 @@
 """`jaxdip recover --optimizer`: what it writes, prints and refuses."""
 
 import dataclasses
-import itertools
 import json
 
 import jax
@@ -14,7 +13,7 @@ import jaxdip as jd
 from jaxdip.cli import main
 from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._fit_report import _observation
-from jaxdip.cli._fit_run import FitProblem, cut, ramp, windows
+from jaxdip.cli._fit_run import FitProblem
 from jaxdip.cli._forward import _OPTIONS, Forward
 from jaxdip.cli._network import Network
 from jaxdip.imaging import psnr, read_image
@@ -96,44 +95,26 @@ def test_a_finished_run_is_resumed_to_the_same_numbers(recovered):
 
 def test_tiles_cover_the_image(tmp_path, capsys):
     words = ["camera", *SMALL, "--operator", "identity", "--noise", "0", "--steps", "40"]
-    assert recover(tmp_path, *words, "--tile", "10", "--overlap", "3", "--size", "14") == 0
+    tiles = ["--tile", "10", "--overlap", "3", "--size", "14"]
+    assert recover(tmp_path, *words, *tiles) == 0
     told = capsys.readouterr().out
     assert "for a tile of 10 × 10 pixels" in told
     data = xr.open_zarr(tmp_path / "result.zarr").load()
     assert np.isfinite(data["recovered"]).all()
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["images"]["recovered"]["psnr"] > 12
+    assert summary["tiles_of_the_image"] == len(summary["tiles"]) == 4
+    assert "4 of 4 tiles: all 40 steps were taken" in told
+    assert recover(tmp_path, *words, *tiles, "--resume") == 0
+    again = xr.open_zarr(tmp_path / "result.zarr").load()
+    xr.testing.assert_identical(data.drop_attrs(), again.drop_attrs())
 
 
-@pytest.mark.parametrize(
-    ("side", "tile", "overlap"), [(14, 10, 3), (40, 10, 3), (9, 10, 3), (31, 8, 0)]
-)
-def test_weights_of_tiles(side, tile, overlap):
-    """Every pixel is in a tile, tiles are whole, and a pixel that two share belongs to both."""
-    found = windows(side, tile, overlap)
-    assert found[0].start == 0
-    assert found[-1].stop == side
-    assert all(w.stop - w.start == min(tile, side) for w in found)
-    assert all(a.stop - b.start >= overlap for a, b in itertools.pairwise(found))
-    total = np.zeros(side)
-    for i, w in enumerate(found):
-        total[w] += ramp(w.stop - w.start, overlap, i == 0, i == len(found) - 1)
-    assert (total > 0).all()
-    if all(a.stop - b.start == overlap for a, b in itertools.pairwise(found)):
-        np.testing.assert_allclose(total, 1)
-
-
-def test_a_part_of_a_mask_sees_its_part_of_the_data():
-    keep = np.arange(30).reshape(5, 6) % 3 > 0
-    operator = jd.operators.Mask(keep)
-    x = jnp.linspace(0, 1, 30).reshape(5, 6)
-    window = (slice(1, 4), slice(2, 6))
-    part = cut(FitProblem(operator, operator(x), x, 0.1), window)
-    np.testing.assert_array_equal(part.operator(x[window]), part.y)
-    np.testing.assert_array_equal(part.truth, x[window])
-    blur = FitProblem(jd.operators.Blur.gaussian((5, 6), 1.0, 1), x, x, 0.1)
-    with pytest.raises(ValueError, match="--tile takes --operator identity or mask"):
-        cut(blur, window)
+def test_tiles_refuse_an_operator_that_mixes(tmp_path, capsys):
+    words = ["camera", *SMALL, "--operator", "blur", "--tile", "10", "--overlap", "3"]
+    assert recover(tmp_path / "out", *words) == 2
+    assert "--tile takes --operator identity or mask" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
