@@ -1,43 +1,71 @@
 """What this device can do at most: bytes a second by the size gone over, operations a second.
 
-Measured in the run that compares a loop with them, so that both see the same machine. Each number
-is the best of several blocks: a ceiling is what the hardware allows, not what it did on average.
+Measured right before and right after the loop that is compared with them, so that all see the same
+machine. Each number is the best of several blocks: a ceiling is what the hardware allows, not what
+it did on average.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from benchmarks._report import interleaved
+from benchmarks._report import interleaved, per_iteration
 
 
-class Ceilings:
-    """Of one dtype, on the default device.
+class Ceilings(NamedTuple):
+    """Of one dtype and one size, on the default device.
 
     Attributes:
         products: operations a second of a large matrix product, 2 a multiplication and addition.
         tanh: hyperbolic tangents a second, from cache.
-        bandwidths: bytes a second by the power of two of the bytes gone over, as far as asked for.
+        bandwidth: bytes a second, read and written, of a loop over the given bytes, again and
+            again.
+        reading: bytes a second of a sum over the given bytes, which are read only.
     """
 
-    def __init__(self, dtype: str, *, quick: bool):
-        self.dtype, self.repeats = dtype, 3 if quick else 9
-        self.moved = 2**28 if quick else 2**32
-        self.products = product_rate(dtype, 512 if quick else 2048, self.repeats)
-        self.tanh = tanh_rate(dtype, 4096, 500 if quick else 5000, self.repeats)
-        self.bandwidths: dict[int, float] = {}
+    products: float
+    tanh: float
+    bandwidth: float
+    reading: float
 
-    def bandwidth(self, working: float) -> float:
-        """Bytes a second, read and written, of a loop over so many bytes, again and again."""
-        power = max(14, round(working).bit_length() - 1)
-        if power not in self.bandwidths:
-            size = 2**power // 2 // jnp.dtype(self.dtype).itemsize
-            passes = max(2, self.moved // (3 * 2 ** (power - 1)))
-            self.bandwidths[power] = copy_rate(self.dtype, size, passes, self.repeats)
-        return self.bandwidths[power]
+    def or_higher(self, other: "Ceilings") -> "Ceilings":
+        """The higher of each."""
+        return Ceilings(*map(max, self, other))
+
+
+def ceilings(dtype: str, working: float, *, quick: bool) -> Ceilings:
+    """Measured now.
+
+    Args:
+        dtype: the dtype.
+        working: the bytes that a loop goes over, rounded down to a power of two of 2^14 at least.
+        quick: shorter and coarser.
+    """
+    repeats, moved = (3, 2**28) if quick else (7, 2**31)
+    power = max(14, round(working).bit_length() - 1)
+    size = 2**power // 2 // jnp.dtype(dtype).itemsize
+    passes = max(2, moved // (3 * 2 ** (power - 1)))
+    return Ceilings(
+        product_rate(dtype, 512 if quick else 2048, repeats),
+        tanh_rate(dtype, 4096, 500 if quick else 5000, repeats),
+        copy_rate(dtype, size, passes, repeats),
+        read_rate(dtype, 2 * size, passes, repeats),
+    )
+
+
+def read_rate(dtype: str, size: int, passes: int, repeats: int) -> float:
+    """Bytes a second of s ← Σ z (1 + s·0), again and again: one array read."""
+    z = jnp.ones(size, dtype)
+
+    @jax.jit
+    def run(z, count):
+        # What is read feeds on the last sum, so that no pass can be left out.
+        return jax.lax.fori_loop(0, count, lambda i, s: jnp.sum(z - s), jnp.zeros((), dtype))
+
+    return z.nbytes / _pass(run, (z,), passes, repeats)
 
 
 def copy_rate(dtype: str, size: int, passes: int, repeats: int) -> float:
@@ -52,9 +80,7 @@ def copy_rate(dtype: str, size: int, passes: int, repeats: int) -> float:
     def run(z, w, count):
         return jax.lax.fori_loop(0, count, lambda i, z: z + w * (i + 1).astype(z.dtype), z)
 
-    few, many = (jnp.asarray(count, jnp.int32) for count in (passes, 3 * passes))
-    taken = interleaved({"P": partial(run, z, w, few), "3P": partial(run, z, w, many)}, repeats)
-    return 3 * z.nbytes * 2 * passes / (min(taken["3P"]) - min(taken["P"]))
+    return 3 * z.nbytes / _pass(run, (z, w), passes, repeats)
 
 
 def product_rate(dtype: str, size: int, repeats: int) -> float:
@@ -82,6 +108,15 @@ def tanh_rate(dtype: str, size: int, passes: int, repeats: int) -> float:
         return jax.lax.fori_loop(0, passes, again, (z, jnp.zeros_like(z)))[1]
 
     return size * passes / _best(partial(run, z), repeats)
+
+
+def _pass(run: Callable[..., Any], arrays: tuple, passes: int, repeats: int) -> float:
+    """The fewest seconds of a pass."""
+
+    def many(count: int) -> Any:
+        return run(*arrays, jnp.asarray(count, jnp.int32))
+
+    return min(per_iteration({"pass": many}, {"pass": passes}, repeats)["pass"]["step"])
 
 
 def _best(run: Callable[[], Any], repeats: int) -> float:

@@ -14,6 +14,7 @@ NAMES = (
     "discrete_loop",
     "sweep_throughput",
     "sweep_engine",
+    "sweep_scaling",
     "ode_tolerance",
     "ode_vs_discrete",
     "stiff",
@@ -86,8 +87,7 @@ def _memory(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _sweep_engine(result: Mapping[str, Any]) -> dict[str, float]:
-    threads = result["threads"]
-    found = {f"one thread / {threads['cores']} threads": threads["ratio"]}
+    found = {}
     for name in ("overhead", "many", "small"):
         if name in result:
             found[f"cold start / numbers alone, {name}"] = 1 + result[name]["share"]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -57,6 +58,39 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
     before = time.perf_counter()
     result = jax.block_until_ready(run())
     return result, time.perf_counter() - before
+
+
+def per_iteration(
+    runs: dict[str, Callable[[int], Any]], counts: dict[str, int], repeats: int
+) -> dict[str, dict[str, list[float]]]:
+    """Of each run, 'step': seconds of one iteration, and 'once': what a call costs besides.
+
+    An iteration is what three times as many of them take more than `counts`, divided by two; what a
+    call does once does not enter. On a busy machine a difference may come out below zero, which
+    says nothing about the loop: then all are measured again, four times as long.
+
+    Raises:
+        SystemExit: if one is still not positive after three tries.
+    """
+    for longer in (1, 4, 16):
+        calls = {
+            f"{name}, {times}": partial(run, counts[name] * longer * times)
+            for name, run in runs.items()
+            for times in (1, 3)
+        }
+        seconds = interleaved(calls, repeats)
+        found = {name: _split(seconds, name, counts[name] * longer) for name in runs}
+        if all(min(one["step"]) > 0 for one in found.values()):
+            return found
+    raise SystemExit("a loop's iterations take no time: the machine is too busy to time them")
+
+
+def _split(seconds: dict[str, list[float]], name: str, count: int) -> dict[str, list[float]]:
+    pairs = list(zip(seconds[f"{name}, 1"], seconds[f"{name}, 3"], strict=True))
+    return {
+        "step": [(b - a) / (2 * count) for a, b in pairs],
+        "once": [a - (b - a) / 2 for a, b in pairs],
+    }
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:

@@ -7,8 +7,8 @@ and IGAHD on the ground 'network', every constant, verdict and bound. The full J
 the same process, what no certificate can avoid: B Bᵀ and its eigenvalues.
 
 Each theorem has a process of its own. Prints seconds of the first call (compilation included) and
-of the second, the most memory held, verdict and margin. `--quick` divides n by 16 and k and d
-by 4, and takes the first and the last theorem.
+the median and spread of three more, the most memory held, verdict and margin. `--quick` divides n
+by 16 and k and d by 4, and takes the first and the last theorem.
 
     python -m benchmarks.certificates
 """
@@ -25,7 +25,16 @@ import equinox as eqx  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._report import in_process, peak_gib, timed, write  # noqa: E402
+from benchmarks._report import (  # noqa: E402
+    in_process,
+    interleaved,
+    peak_gib,
+    summary,
+    timed,
+    write,
+)
+
+REPEATS = 3
 
 DYNAMICS = {
     "gradient flow": jd.GradientFlow(),
@@ -69,17 +78,16 @@ def one(name: str, quick: bool) -> dict[str, Any]:
         return found, found.margin
 
     (found, _), first = timed(run)
-    again = timed(run)[1]
+    again = interleaved({"again": run}, REPEATS)["again"]
     held = peak_gib()
-    timed(lambda: unavoidable(generator, problem.u))
-    floor = timed(lambda: unavoidable(generator, problem.u))[1]
+    floor = interleaved({"floor": lambda: unavoidable(generator, problem.u)}, REPEATS)["floor"]
     return {
         "theorem": name,
         "n": problem.y.size,
         "k": generator.width,
         "seconds_first": first,
-        "seconds_again": again,
-        "seconds_of_gram_and_eigenvalues": floor,
+        "seconds_again": summary(again),
+        "seconds_of_gram_and_eigenvalues": summary(floor),
         "gib_before": before,
         "gib": held,
         "gib_of_factor": 8 * problem.y.size * generator.width / 2**30,
@@ -87,6 +95,11 @@ def one(name: str, quick: bool) -> dict[str, Any]:
         "margin": float(found.margin),
         "numbers": {n: float(number.value) for n, number in found.numbers.items()},
     }
+
+
+def told(seconds: dict[str, float]) -> str:
+    """Median and spread in words."""
+    return f"{seconds['median']:.1f} [{seconds['min']:.1f}, {seconds['max']:.1f}]"
 
 
 def main():
@@ -103,15 +116,15 @@ def main():
         row = in_process("certificates", "--one", name, *["--quick"] * given.quick)
         rows.append(row)
         print(
-            f"{name:17s} first {row['seconds_first']:6.1f} s, again {row['seconds_again']:6.1f} s "
-            f"(Gram matrix and eigenvalues {row['seconds_of_gram_and_eigenvalues']:.1f} s), at "
+            f"{name:17s} first {row['seconds_first']:6.1f} s, again {told(row['seconds_again'])} s "
+            f"(Gram matrix and eigenvalues {told(row['seconds_of_gram_and_eigenvalues'])} s), at "
             f"most {row['gib']:.2f} GiB, {row['gib_before']:.2f} before; {row['verdict']}, margin "
             f"{row['margin']:.2e}",
             flush=True,
         )
-        floor = row["seconds_of_gram_and_eigenvalues"]
+        floor = row["seconds_of_gram_and_eigenvalues"]["median"]
         ratios[f"certificate / Gram matrix and eigenvalues, seconds, {name}"] = (
-            row["seconds_again"] / floor
+            row["seconds_again"]["median"] / floor
         )
         ratios[f"memory above the start / factor B, {name}"] = (
             row["gib"] - row["gib_before"]

@@ -13,6 +13,7 @@ second call has widths one less than those of the first.
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -123,6 +124,18 @@ def one(name: str) -> dict[str, Any]:
     return found
 
 
+def medians(calls: list[dict[str, float]]) -> dict[str, Any]:
+    """Of each number over the processes; counts must not differ.
+
+    Raises:
+        SystemExit: if they do.
+    """
+    if len({call["programs"] for call in calls}) > 1:
+        raise SystemExit(f"one call compiled different numbers of programs: {calls}")
+    found = {name: statistics.median(call[name] for call in calls) for name in calls[0]}
+    return found | {"spread": [min(c["seconds"] for c in calls), max(c["seconds"] for c in calls)]}
+
+
 def main():
     """One line a case."""
     parser = argparse.ArgumentParser(description="Programs and seconds of first calls.")
@@ -136,9 +149,9 @@ def main():
     for name in CASES:
         if given.quick and name in SLOW:
             continue
-        row = in_process("compile_times", "--one", name)
-        rows.append(row)
-        first, second = row["first"], row["second"]
+        found = [in_process("compile_times", "--one", name) for _ in range(1 if given.quick else 3)]
+        first, second = (medians([one[call] for one in found]) for call in ("first", "second"))
+        rows.append({"case": name, "first": first, "second": second, "processes": len(found)})
         print(
             f"{name:35s} first {first['seconds']:6.2f} s, {first['programs']:3d} programs in "
             f"{first['compiling']:5.2f} s, traced in {first['tracing']:5.2f} s; second "

@@ -35,7 +35,7 @@ jax.config.update("jax_enable_x64", True)
 import numpy as np  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._report import interleaved, peer, quick_asked, summary, write  # noqa: E402
+from benchmarks._report import peer, per_iteration, quick_asked, summary, write  # noqa: E402
 
 N, M, D = 5, 2, 20
 GAMMA, ALPHA, BETA = 0.1, 0.3, 0.3
@@ -169,18 +169,14 @@ def measure(torch: Any, method: str, k: int, quick: bool) -> dict[str, Any]:
         raise SystemExit(
             f"{method}, k = {k}: the final losses differ, relative to the first: {apart}"
         )
-    timed = {
-        f"{name}, {part}": partial(run, counts[name] * times)
-        for name, run in runs.items()
-        for part, times in (("once", 1), ("thrice", 3))
+    taken = per_iteration(runs, counts, 3 if quick else 9)
+    rows = {
+        name: {
+            "seconds_a_step": summary(one["step"]),
+            "seconds_once": summary(one["once"])["median"],
+        }
+        for name, one in taken.items()
     }
-    seconds = interleaved(timed, 3 if quick else 9)
-    rows = {}
-    for name, count in counts.items():
-        pairs = zip(seconds[f"{name}, once"], seconds[f"{name}, thrice"], strict=True)
-        steps = summary([(b - a) / (2 * count) for a, b in pairs])
-        once = summary(seconds[f"{name}, once"])["median"] - count * steps["median"]
-        rows[name] = {"seconds_a_step": steps, "seconds_once": once}
     return {"method": method, "k": k, "runs": rows, "final_losses_apart": apart}
 
 

@@ -8,13 +8,14 @@ medians, ratios and how far the final losses are apart; `--quick` runs a twentie
 """
 
 import argparse
+from functools import partial
 
 import jax
 
 jax.config.update("jax_enable_x64", True)
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._report import interleaved, summary, write  # noqa: E402
+from benchmarks._report import per_iteration, summary, write  # noqa: E402
 
 N, M, K = 5, 2, 1000
 
@@ -40,27 +41,19 @@ def measure(d: int, both: bool, steps: int, repeats: int) -> dict:
     # The full run is two orders slower: fewer steps keep the two about equally long.
     fewer = max(1, steps // 20)
     counts = {"full": fewer, "reduced": steps}
-    seconds = interleaved(
-        {
-            "full": lambda: run(False, fewer).ts,
-            "reduced": lambda: run(True, steps).ts,
-            "full, set-up": lambda: run(False, 1).ts,
-            "reduced, set-up": lambda: run(True, 1).ts,
-        },
-        repeats,
+    runs = {name: partial(run, name == "reduced") for name in counts}
+    found = per_iteration(
+        {name: lambda count, one=one: one(count).ts for name, one in runs.items()}, counts, repeats
     )
-    medians = {name: summary(values) for name, values in seconds.items()}
-    rates = {
-        name: (count - 1) / (medians[name]["median"] - medians[f"{name}, set-up"]["median"])
-        for name, count in counts.items()
-    }
+    seconds = {name: summary(one["step"]) for name, one in found.items()}
+    rates = {name: 1 / one["median"] for name, one in seconds.items()}
     ends = [run(reduce, fewer).loss for reduce in (False, True)]
     difference = abs(float(ends[0][-1]) - float(ends[1][-1])) / float(ends[0][0])
     return {
         "d": d,
         "both": both,
         "steps": counts,
-        "seconds": medians,
+        "seconds_a_step": seconds,
         "iterations_per_second": rates,
         "ratio": rates["reduced"] / rates["full"],
         "final_losses_differ_by": difference,

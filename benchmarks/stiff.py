@@ -36,7 +36,7 @@ import numpy as np  # noqa: E402
 import scipy.integrate  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._report import interleaved, summary, write  # noqa: E402
+from benchmarks._report import interleaved, summary, timed, write  # noqa: E402
 
 TOLERANCES = ({"rtol": 1e-6, "atol": 1e-9}, {"rtol": 1e-8, "atol": 1e-11})
 TIGHT = {"rtol": 1e-10, "atol": 1e-13}
@@ -90,20 +90,12 @@ def runner(flow, n: int, k: int):
     return run
 
 
-def timed(run) -> tuple[float, jd.Solution]:
-    """Seconds of one run, and the run."""
-    before = time.perf_counter()
-    solution = run()
-    jax.block_until_ready(solution.loss)
-    return time.perf_counter() - before, solution
-
-
 def tsit5_seconds(run, horizon: float, stretches: tuple[float, ...], tolerances) -> dict:
     """Seconds and steps of Tsit5 to each stretch, and to the horizon, extrapolated if not run."""
     run("explicit", 10.0, **tolerances)
     measured = []
     for stretch in stretches:
-        seconds, done = timed(lambda stretch=stretch: run("explicit", stretch, **tolerances))
+        done, seconds = timed(lambda stretch=stretch: run("explicit", stretch, **tolerances))
         steps = int(done.stats["num_steps"])
         measured.append({"to": stretch, "seconds": seconds, "steps": steps})
     last = measured[-1]

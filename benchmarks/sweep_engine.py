@@ -1,4 +1,4 @@
-"""What does a sweep cost beside its numbers, and how does it grow with threads and trials?
+"""What does a sweep cost beside its numbers, in seconds and in memory?
 
     overhead   40 shapes, those of Figure 1b of arXiv 2403.05395 (n = 5, m = 1 … 4, ten widths
                from 10 to 10 000, γ = 1/L), 50 trials each, up to 100 000 steps of gradient descent
@@ -6,7 +6,6 @@
                against the same trials compiled and kept nowhere
     many       likewise with 1000 trials each, what a smooth 50 % line takes
     small      likewise 40 shapes whose numbers take seconds (m = 1 … 5, widths up to 1000)
-    threads    the same cells compiled, on one thread and on one a core
     memory     10^6 trials of the smallest problem (n = 2, m = 1, k = 8, 20 steps), in a process of
                its own: the most that it held, and what it held before the first trial
 
@@ -19,8 +18,8 @@ Measured (2 quiet cores, November 2026): on the paper's shapes the numbers of 50
 programs (2 s with the programs of an earlier process in JAX's persistent cache). So a cold start
 more than doubles a sweep of seconds; it is a constant, and with 1000 trials a cell it is 184 s
 against 174 s compiled and stored (and 196 s of a later run that stored nothing, on a slower
-machine by then): 6 %. The small shapes: numbers 12.3 s, stored 12.7 s, cold 21.1 s. One thread 22.9
-s, two 12.5 s, 1.83 times as fast. 10^6 trials in 23 s and 563 MiB, 436 of them before the first.
+machine by then): 6 %. The small shapes: numbers 12.3 s, stored 12.7 s, cold 21.1 s. 10^6 trials in
+23 s and 563 MiB, 436 of them before the first.
 """
 
 import argparse
@@ -38,7 +37,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from benchmarks._report import write  # noqa: E402
-from jaxdip.sweeps import every_core, sweep  # noqa: E402
+from jaxdip.sweeps import sweep  # noqa: E402
 from jaxdip.trials import TwoLayerTrial  # noqa: E402
 
 _WIDTHS = [10, 20, 50, 100, 200, 300, 500, 1000]
@@ -58,11 +57,11 @@ def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float
     with tempfile.TemporaryDirectory() as folder:
         told = []
         cold = run(grid, trials, store=Path(folder) / "cold", progress=told.append)
-        stored = [
-            run(grid, trials, store=Path(folder) / str(i), progress=told.append)
-            for i in range(repeats)
-        ]
-    alone = [run(grid, trials) for _ in range(repeats)]
+        stored, alone = [], []
+        # In turn, so that a drift of the machine hits both alike.
+        for i in range(repeats):
+            stored.append(run(grid, trials, store=Path(folder) / str(i), progress=told.append))
+            alone.append(run(grid, trials))
     numbers = statistics.median(alone)
     return {
         "cold": cold,
@@ -71,18 +70,6 @@ def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float
         "share": cold / numbers - 1,
         "share_of_store": statistics.median(stored) / numbers - 1,
     }
-
-
-def threads(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float]:
-    """Seconds on one thread and on one a core, in turn, and the ratio."""
-    device = jax.local_devices()
-    meshes = {"one": device[:1], "all": every_core(device)}
-    seconds: dict[str, list[float]] = {name: [] for name in meshes}
-    for _ in range(repeats):
-        for name, mesh in meshes.items():
-            seconds[name].append(run(grid, trials, mesh=mesh))
-    one, all_cores = (statistics.median(seconds[name]) for name in meshes)
-    return {"one": one, "all": all_cores, "cores": len(meshes["all"]), "ratio": one / all_cores}
 
 
 def memory(trials: int) -> dict[str, float]:
@@ -106,7 +93,7 @@ def many(trials: int) -> None:
 
 
 def main():
-    """Runs the three and prints their lines."""
+    """Runs them and prints their lines."""
     parser = argparse.ArgumentParser(description="What a sweep costs beside its numbers.")
     parser.add_argument("--quick", action="store_true", help="fewer shapes, steps and trials")
     quick = parser.parse_args().quick
@@ -132,11 +119,6 @@ def main():
             f"alone {found['numbers']:.1f} s: {found['share']:.1%} more, of it store and "
             f"progress {found['share_of_store']:.1%}"
         )
-    result["threads"] = found = threads(grid, 50, 1 if quick else 3)
-    print(
-        f"threads: one {found['one']:.1f} s, {found['cores']} {found['all']:.1f} s: "
-        f"{found['ratio']:.2f} times as fast"
-    )
     print(write("sweep_engine", result, quick=quick))
 
 

@@ -9,6 +9,10 @@ import jax.numpy as jnp
 from jaxdip._tree import is_concrete
 from jaxdip._types import Array, RealScalar
 
+#: Rounding of a residual of data y, in units of eps ‖y‖: where a float32 descent reports a loss of
+#: 1e-14 the true one is up to that of 3 eps ‖y‖ (`benchmarks/precision.py`).
+RESIDUAL_ROUNDING = 4.0
+
 
 def number(name: str, value: RealScalar | None, *, positive: bool, hint: str = "") -> Array | None:
     """The value as a real array, checked where it can be looked at.

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import shutil
+import tempfile
 import zlib
 
 import jax
@@ -11,6 +13,28 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 import pytest  # noqa: E402
+
+# Most of the time of these tests is compiling, and many programs are those of another module or of
+# another process. All share one folder of programs, new for each run of the tests.
+_PROGRAMS = {
+    "jax_persistent_cache_min_compile_time_secs": "0",
+    "jax_persistent_cache_min_entry_size_bytes": "-1",
+}
+
+
+def pytest_configure(config):
+    """The first process makes the folder; the others, which inherit its environment, find it."""
+    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    config.programs = tempfile.mkdtemp(prefix="jaxdip-programs-")
+    for name, value in {"jax_compilation_cache_dir": config.programs, **_PROGRAMS}.items():
+        os.environ[name.upper()] = value
+        jax.config.update(name, value if name.endswith("dir") else int(value))
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "programs"):
+        shutil.rmtree(config.programs)
 
 
 @pytest.fixture

@@ -34,31 +34,36 @@ class AbstractJacobianLipschitz(eqx.Module):
 
         With level σ_min(J)/2 this is the R of the theorems, within which σ_min(J) at least halves.
         """
-        level = jnp.asarray(level)
-        one = jnp.ones_like(level)
+        return _largest_radius(self, jnp.asarray(level))
 
-        def excess(radius):
-            return radius * self(radius) > level
 
-        def grow(carry):
-            count, radius = carry
-            return count + 1, 2 * radius
+# Jitted, so that its loops are compiled once and not anew for each call's closures.
+@eqx.filter_jit
+def _largest_radius(lipschitz: AbstractJacobianLipschitz, level: Array) -> Array:
+    one = jnp.ones_like(level)
 
-        def fits(carry):
-            count, radius = carry
-            return (count < _DOUBLINGS) & jnp.isfinite(radius) & ~excess(radius)
+    def excess(radius):
+        return radius * lipschitz(radius) > level
 
-        tiny = one * float(jnp.finfo(level.dtype).tiny)
-        _, high = jax.lax.while_loop(fits, grow, (0, tiny))
+    def grow(carry):
+        count, radius = carry
+        return count + 1, 2 * radius
 
-        def halve(_, bracket):
-            low, high = bracket
-            middle = jnp.where(low > 0, jnp.sqrt(low) * jnp.sqrt(high), high / 2)
-            above = excess(middle)
-            return jnp.where(above, low, middle), jnp.where(above, middle, high)
+    def fits(carry):
+        count, radius = carry
+        return (count < _DOUBLINGS) & jnp.isfinite(radius) & ~excess(radius)
 
-        low, _ = jax.lax.fori_loop(0, 80, halve, (high / 2, high))
-        return jnp.where(jnp.isinf(high), jnp.inf, jnp.where(level > 0, low, 0))
+    tiny = one * float(jnp.finfo(level.dtype).tiny)
+    _, high = jax.lax.while_loop(fits, grow, (0, tiny))
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = jnp.where(low > 0, jnp.sqrt(low) * jnp.sqrt(high), high / 2)
+        above = excess(middle)
+        return jnp.where(above, low, middle), jnp.where(above, middle, high)
+
+    low, _ = jax.lax.fori_loop(0, 80, halve, (high / 2, high))
+    return jnp.where(jnp.isinf(high), jnp.inf, jnp.where(level > 0, low, 0))
 
 
 class ConstantLipschitz(AbstractJacobianLipschitz):
@@ -274,7 +279,7 @@ def jacobian_lipschitz(
         V = jax.vmap(A)(columns).reshape((V.shape[1], -1)).T
         norm = jnp.asarray(A.norm()).astype(dtype)
     return TwoLayerLipschitz(
-        columns=jnp.sqrt(jnp.max(jnp.sum(V.real**2 + V.imag**2, axis=0))),
+        columns=_largest_column(V),
         norm=norm,
         latent=jnp.linalg.norm(problem.u),
         sup_slope=jnp.asarray(phi.sup_slope, dtype),
@@ -304,3 +309,9 @@ def _sequential(problem: Problem, generator: MLP, observed: bool) -> SequentialL
         lip_slope=jnp.asarray(phi.lip_slope, dtype),
         scales=generator.scales,
     )
+
+
+@jax.jit
+def _largest_column(V: Array) -> Array:
+    """The largest norm of a column."""
+    return jnp.sqrt(jnp.max(jnp.sum(V.real**2 + V.imag**2, axis=0)))

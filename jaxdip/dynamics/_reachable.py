@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdip._numbers import RESIDUAL_ROUNDING
 from jaxdip._tree import is_concrete
 from jaxdip.dynamics._event import AbstractEvent, LossBelow
 from jaxdip.problem import Problem
@@ -14,10 +15,10 @@ from jaxdip.problem import Problem
 def check_reachable(problem: Problem, events: Mapping[str, AbstractEvent]) -> None:
     """Refuses a `LossBelow` whose threshold lies below what the data's dtype can tell from a fit.
 
-    Rounding leaves a residual of the order of eps ‖y‖, eps being the spacing of numbers at 1, and
-    by the loss's desingularizing function L_y(v) ≥ ψ⁻¹(‖v − y‖): a threshold below ψ⁻¹(eps ‖y‖)
-    is met by luck only (0.5 eps² ‖y‖² for the squared error: 7e-15 ‖y‖² in float32, 2e-32 ‖y‖² in
-    float64). The threshold 0 stays allowed: an exact fit, or never. Nothing is said about losses
+    Rounding leaves a residual of some eps ‖y‖, eps being the spacing of numbers at 1, and by the
+    loss's desingularizing function L_y(v) ≥ ψ⁻¹(‖v − y‖): a threshold below ψ⁻¹(4 eps ‖y‖) is met
+    by luck only (8 eps² ‖y‖² for the squared error: 1e-13 ‖y‖² in float32, 4e-31 ‖y‖² in float64).
+    The threshold 0 stays allowed: an exact fit, or never. Nothing is said about losses
     without ψ, or with other minimisers than y, nor while JAX traces the problem.
 
     Raises:
@@ -46,7 +47,9 @@ def _least_loss(problem: Problem, eps: float) -> float | None:
     """ψ⁻¹(eps ‖y‖), or None where no ψ bounds the distance to y."""
     if not problem.loss.fits_data:
         return None
-    residual = eps * float(np.linalg.norm(np.asarray(problem.y).astype(complex)))
+    residual = (
+        RESIDUAL_ROUNDING * eps * float(np.linalg.norm(np.asarray(problem.y).astype(complex)))
+    )
     # Inside jit too, constants are to be looked at.
     with jax.ensure_compile_time_eval():
         try:

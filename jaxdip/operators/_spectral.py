@@ -3,6 +3,7 @@
 import abc
 import math
 
+import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array
@@ -14,6 +15,15 @@ from jaxdip.operators._decomposition import (
     dense_singular_values,
     matrix_by_columns,
 )
+
+
+# One program instead of eight, which is what it is without jit.
+@jax.jit
+def _least_above(values: Array, rounding: float) -> Array:
+    """The smallest value above `rounding` times the largest; 0 if there is none."""
+    above = values > rounding * jnp.max(values)
+    smallest = jnp.min(jnp.where(above, values, jnp.full_like(values, math.inf)))
+    return jnp.where(jnp.any(above), smallest, jnp.zeros_like(smallest))
 
 
 class AbstractSpectralOperator(AbstractLinearOperator):
@@ -30,10 +40,7 @@ class AbstractSpectralOperator(AbstractLinearOperator):
 
     def sigma_min(self) -> Array:
         """σ_A, the smallest singular value above the threshold of `rank` (0 if A = 0)."""
-        values = self.singular_values()
-        above = values > self.rounding * jnp.max(values)
-        smallest = jnp.min(jnp.where(above, values, jnp.full_like(values, math.inf)))
-        return jnp.where(jnp.any(above), smallest, jnp.zeros_like(smallest))
+        return _least_above(self.singular_values(), self.rounding)
 
     def rank(self) -> Array:
         """The number of singular values above `rounding`·‖A‖, an integer."""

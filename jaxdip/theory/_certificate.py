@@ -1,6 +1,7 @@
 """A theorem's verdict on one problem: hypotheses, margin, evidence, and what it then promises."""
 
 import abc
+from functools import partial
 from typing import Literal
 
 import equinox as eqx
@@ -14,6 +15,31 @@ from jaxdip._types import Array, Bool, Float
 
 #: Whose singular values hold the loss to the parameters; see `Ground`.
 Kind = Literal["network", "row space", "sketched"]
+
+
+# Jitted, because each operation outside of jit is a program that is compiled by itself.
+@partial(jax.jit, static_argnums=2)
+def _below(left: Array, right: Array, strict: bool) -> Array:
+    return left < right if strict else left <= right
+
+
+@jax.jit
+def _ratio(left: Array, right: Array) -> Array:
+    """right ÷ left, infinite or not a number where left is 0."""
+    safe = jnp.where(left == 0, 1, left)
+    unbounded = jnp.where(right > 0, jnp.inf, jnp.nan)
+    return jnp.where(left == 0, unbounded, right / safe)
+
+
+@jax.jit
+def _all_hold(*held: Array) -> Array:
+    return jnp.all(jnp.stack(jnp.broadcast_arrays(*held)), axis=0)
+
+
+@jax.jit
+def _least_of(applicable: Array, *margins: Array) -> Array:
+    least = jnp.min(jnp.stack(jnp.broadcast_arrays(*margins)), axis=0)
+    return jnp.where(applicable, least, jnp.nan)
 
 
 class Condition(eqx.Module):
@@ -37,16 +63,12 @@ class Condition(eqx.Module):
     @property
     def holds(self) -> Bool[Array, "..."]:
         """Whether it does; False where either side is not a number."""
-        left, right = self.left.value, self.right.value
-        return left < right if self.strict else left <= right
+        return _below(self.left.value, self.right.value, self.strict)
 
     @property
     def margin(self) -> Float[Array, "..."]:
         """right ÷ left: above 1 where it holds."""
-        left, right = self.left.value, self.right.value
-        safe = jnp.where(left == 0, 1, left)
-        unbounded = jnp.where(right > 0, jnp.inf, jnp.nan)
-        return jnp.where(left == 0, unbounded, right / safe)
+        return _ratio(self.left.value, self.right.value)
 
     @property
     def grade(self) -> Grade:
@@ -92,13 +114,13 @@ class Certificate(eqx.Module):
         if self.obstacle is not None:
             return jnp.asarray(False)
         held = [c.holds for c in self.conditions if c.otherwise is not None]
-        return jnp.all(jnp.stack(jnp.broadcast_arrays(jnp.asarray(True), *held)), axis=0)
+        return _all_hold(jnp.asarray(True), *held)
 
     @property
     def holds(self) -> Bool[Array, "..."]:
         """Whether the theorem applies and all its conditions hold."""
         held = [c.holds for c in self.conditions]
-        return jnp.all(jnp.stack(jnp.broadcast_arrays(self.applicable, *held)), axis=0)
+        return _all_hold(self.applicable, *held)
 
     @property
     def margin(self) -> Float[Array, "..."]:
@@ -106,8 +128,7 @@ class Certificate(eqx.Module):
         margins = [c.margin for c in self.conditions if c.otherwise is None]
         if self.obstacle is not None or not margins:
             return jnp.asarray(jnp.nan)
-        least = jnp.min(jnp.stack(jnp.broadcast_arrays(*margins)), axis=0)
-        return jnp.where(self.applicable, least, jnp.nan)
+        return _least_of(self.applicable, *margins)
 
     @property
     def grade(self) -> Grade:

@@ -110,20 +110,27 @@ def ground(
     }[kind]
     mu = sigma.value if sigma_A is None else sigma.value * sigma_A
     reach = lipschitz.largest_radius(sigma.value / 2)
-    smaller, start, _ = reduce(problem, generator)
-    f, theta = parametrize(smaller, start)
-    loss0 = f(theta)
+    loss0, slope0 = _at_start(problem, generator)
     return Ground(
         kind=kind,
         mu=Quantity(mu, f"{how}; {sigma.how}", sigma.evidence),
         radius=Quantity(reach, f"R Lip(R) <= σ/2, {lipschitz.how}", lipschitz.evidence),
         sigma=sigma,
         loss0=Quantity(loss0, "the loss at the start", "closed form"),
-        gradient0=Quantity(tree_norm(f.gradient(theta)), "‖∇f(θ0)‖", "closed form"),
+        gradient0=Quantity(slope0, "‖∇f(θ0)‖", "closed form"),
         psi=psi,
         fits_data=loss.fits_data,
         hypotheses=_hypotheses(problem, sigma, loss0, psi),
     )
+
+
+# One program instead of one an operation: without jit each of them is compiled by itself.
+@eqx.filter_jit
+def _at_start(problem: Problem, generator: AbstractGenerator) -> tuple[Array, Array]:
+    """f(θ0) and ‖∇f(θ0)‖."""
+    smaller, start, _ = reduce(problem, generator)
+    f, theta = parametrize(smaller, start)
+    return f(theta), tree_norm(f.gradient(theta))
 
 
 def squared_error_ground(
@@ -215,13 +222,19 @@ def _hypotheses(
     return full, inside, _attainable(problem, sigma)
 
 
+@eqx.filter_jit
+def _missed(A: AbstractLinearOperator, y: Array) -> tuple[Array, Array]:
+    """‖y − A A⁺y‖ and ‖y‖."""
+    left = y - A(A.pseudo_inverse(y))
+    return jnp.linalg.norm(left.ravel()), jnp.linalg.norm(y.ravel())
+
+
 def _attainable(problem: Problem, sigma: Quantity) -> Condition:
     """∇L_y must lie in the range of A, or the loss cannot fall to zero as the theorems say."""
     A = problem.operator
     why = "A does not map onto the data, and y is not in its range: the loss has a floor above zero"
     if isinstance(A, AbstractLinearOperator) and isinstance(problem.loss, MSE | Power):
-        left = problem.y - A(A.pseudo_inverse(problem.y))
-        rest, size = jnp.linalg.norm(left.ravel()), jnp.linalg.norm(problem.y.ravel())
+        rest, size = _missed(A, problem.y)
         slack = size * float(jnp.finfo(size.dtype).eps) ** 0.75
         return Condition(
             "y ∈ Im A",

@@ -1,4 +1,8 @@
-"""Many steps of many two-layer trials in one kernel each, for devices on which launches cost."""
+"""Many steps of many two-layer trials in one kernel each, for devices on which launches cost.
+
+Sweeps do not use it: it has been run interpreted on CPUs only, and what has not been measured on
+the device it is for is nobody's default. `python -m benchmarks.gpu` checks and times it there.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +18,7 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
     As `TwoLayerTrial.step` while `TwoLayerTrial.running`, but one program instance holds a trial's
     M, z and residual on chip for all steps, where a compiled loop launches several kernels a step.
     Products are sums of elementwise products, so no device rounds their operands to TF32 or
-    bfloat16. Each trial stops by itself; the rest of its steps leave it as it is.
+    bfloat16. Each trial stops by itself.
 
     The padded sizes are the blocks' shapes. Triton takes powers of two only; TPUs want m a multiple
     of 8 and k of 128: pad the states' arrays with zeros, which stay zeros (a zero column of M has a
@@ -50,17 +54,19 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
             residual = jnp.sum(M * feature, axis=1) - y
             return memory, residual, 0.5 * jnp.sum(residual * residual)
 
-        def body(_, carry):
-            z, taken = carry
-            memory, residual, loss = looked(z)
+        def going(carry):
+            (_, _, loss), _, taken = carry
             # NaN compares false, so a poisoned trial stops.
-            going = (loss > tolerance) & (loss < bound) & (taken < left)
-            moved = z - form.slope(memory) * jnp.sum(M * (step * residual)[:, None], axis=0)
-            return jnp.where(going, moved, z), taken + going.astype(jnp.int32)
+            return (loss > tolerance) & (loss < bound) & (taken < left) & (taken < steps)
 
-        start = (z_ref[0, 0], jnp.zeros((), jnp.int32))
-        z, taken = jax.lax.fori_loop(0, steps, body, start)
-        memory, residual, loss = looked(z)
+        def moved(carry):
+            (memory, residual, _), z, taken = carry
+            z = z - form.slope(memory) * jnp.sum(M * (step * residual)[:, None], axis=0)
+            return looked(z), z, taken + 1
+
+        z = z_ref[0, 0]
+        start = (looked(z), z, jnp.zeros((), jnp.int32))
+        (memory, residual, loss), z, taken = jax.lax.while_loop(going, moved, start)
         z_out, memory_out, residual_out, loss_out, taken_out = out
         z_out[0, 0], memory_out[0, 0], residual_out[0, 0] = z, memory, residual
         loss_out[0, 0, 0], taken_out[0, 0, 0] = loss, taken

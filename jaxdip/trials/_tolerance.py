@@ -4,14 +4,14 @@ import math
 
 import jax.numpy as jnp
 
-#: Rounding of a residual, in units of eps √(m n): what no descent can be expected to go below.
-_ROUNDING = 8.0
+from jaxdip._numbers import RESIDUAL_ROUNDING
+
 #: The papers' threshold.
 _TOLERANCE = 1e-14
 
 
 def tolerance_or_default(given: float | None, dtype: jnp.dtype, p: float, entries: int) -> float:
-    """The tolerance, or its default: 1e-14, or the loss of a residual ten times rounding.
+    """The tolerance, or its default: 1e-14, or the loss of a residual twenty times rounding.
 
     The loss is ‖r‖^{2(p+1)}/(2(p+1)); entries of y are of order √n, so ‖y‖ is of order √(m n).
 
@@ -24,11 +24,11 @@ def tolerance_or_default(given: float | None, dtype: jnp.dtype, p: float, entrie
     Raises:
         ValueError: for a tolerance below what rounding leaves.
     """
-    reached = _ROUNDING * float(jnp.finfo(dtype).eps) * math.sqrt(entries)
+    reached = RESIDUAL_ROUNDING * float(jnp.finfo(dtype).eps) * math.sqrt(entries)
     double = 2.0 * (p + 1.0)
     least = reached**double / double
     if given is None:
-        return max(_TOLERANCE, (10.0 * reached) ** double / double)
+        return max(_TOLERANCE, (20.0 * reached) ** double / double)
     if given < least:
         finer = "" if dtype == jnp.float64 else ", or compute in float64"
         raise ValueError(

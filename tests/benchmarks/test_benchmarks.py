@@ -1,6 +1,7 @@
 """The benchmarks' own machinery: the registry, the runner's table, fits, and rounded products."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -93,6 +94,24 @@ def test_an_absent_peer_is_said_aloud_and_none(capsys):
     assert _report.peer("json") is json
 
 
+def test_the_seconds_of_an_iteration_leave_out_what_a_call_does_once(monkeypatch):
+    """On a clock of its own: a call takes 5 s once and 2 s an iteration; a busy clock ends it."""
+    clock = [0.0]
+    monkeypatch.setattr(_report.time, "perf_counter", lambda: clock[0])
+
+    def run(count):
+        clock[0] += 5 + 2 * count
+
+    found = _report.per_iteration({"a": run}, {"a": 10}, 3)["a"]
+    assert found == {"step": [2.0] * 3, "once": [5.0] * 3}
+
+    def busy(count):
+        clock[0] += 100 / count
+
+    with pytest.raises(SystemExit, match="too busy"):
+        _report.per_iteration({"a": busy}, {"a": 10}, 3)
+
+
 def test_exponents_with_intervals():
     sizes = np.array([1.0, 2, 4, 8, 16, 32])
     exact = _report.fitted_exponent(sizes, 3 * sizes**1.5)
@@ -171,10 +190,11 @@ def test_float64_products_stay_as_they_are(key):
 
 
 def run_quick(name, *words):
-    """A script's quick run, its output and the JSON that it names."""
+    """A script's quick run on the CPU, its output and the JSON that it names."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--quick", *words],
         cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,

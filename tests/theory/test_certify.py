@@ -132,3 +132,29 @@ def test_verdicts_along_a_run_are_those_of_its_networks():
     # Nearer to fitting, the theorem comes to hold: a later start is a better one.
     assert not bool(run.observed["holds"][0])
     assert bool(run.observed["holds"][-1])
+
+
+def test_other_numbers_compile_nothing_and_a_first_call_few_programs():
+    """Operations outside of jit are programs each: their number is the time of a first call."""
+    compiled = []
+
+    def listener(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    problem, g = case(k=1000)
+    other, h = case(k=1000, offset=0.3)
+    jax.clear_caches()
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    try:
+        jax.block_until_ready(
+            jd.certify(problem, g, dynamics=jd.GradientFlow(), kind="network").margin
+        )
+        assert 0 < len(compiled) <= 50
+        compiled.clear()
+        jax.block_until_ready(
+            jd.certify(other, h, dynamics=jd.GradientFlow(), kind="network").margin
+        )
+        assert compiled == []
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listener)

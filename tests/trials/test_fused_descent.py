@@ -47,6 +47,29 @@ def test_the_kernel_makes_the_loops_steps(key, activation):
     assert np.all(np.asarray(fused.steps) < 400)
 
 
+def test_single_precision_and_padding_to_tiles_change_no_decision(key):
+    """Zero rows and columns stay zeros; float32 ends within a step of its own plain loop."""
+    program, states = begun(key, dtype="float32", tolerance=1e-2)
+    k, m = states.z.shape[1], states.fixed.target.shape[1]
+
+    def wide(x):
+        return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 128 - k)])
+
+    fixed = states.fixed._replace(
+        matrix=wide(jnp.pad(states.fixed.matrix, [(0, 0), (0, 8 - m), (0, 0)])),
+        target=jnp.pad(states.fixed.target, [(0, 0), (0, 8 - m)]),
+    )
+    padded = states._replace(z=wide(states.z), memory=wide(states.memory), fixed=fixed)
+    fused = fused_steps(program, padded, 400, interpret=True)
+    plain = looped(program, states, 400)
+    assert fused.z.dtype == jnp.float32
+    np.testing.assert_array_equal(fused.z[:, k:], 0)
+    np.testing.assert_array_equal(fused.slope[:, m:], 0)
+    assert np.max(np.abs(np.asarray(fused.steps) - np.asarray(plain.steps))) <= 1
+    np.testing.assert_allclose(fused.z[:, :k], plain.z, atol=1e-3)
+    assert len(set(np.asarray(fused.steps).tolist())) > 2
+
+
 def test_stretches_make_one_run(key):
     program, states = begun(key)
     whole = fused_steps(program, states, 60, interpret=True)
