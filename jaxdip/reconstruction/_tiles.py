@@ -133,7 +133,8 @@ def reconstruct_tiles(
         watch: called with a `Progress` of the tile at hand after every record; returning True ends
             the whole recovery.
         before: called once, with the `Memory` of a tile.
-        checkpoint: a folder to which the state of every tile is written, in a file of its own.
+        checkpoint: a folder to which the state of every tile is written, in a file of its own;
+            those of an earlier recovery are removed unless it is resumed.
         resume: go on from the files that are in the folder. The result is that of the uninterrupted
             recovery to the last bit.
         options: those of `reconstruct`, save `u`, `seeds` and `together`.
@@ -159,11 +160,15 @@ def reconstruct_tiles(
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            # An earlier recovery's tiles are none of this one's, should it be resumed.
+            for file in folder.glob("tile-*.npz"):
+                file.unlink()
     ended = False
 
     def told(progress: Progress) -> bool:
         nonlocal ended
-        ended = watch is not None and watch(progress) is True
+        ended = watch is not None and bool(watch(progress))
         return ended
 
     places, blend, tiles = _places(shape, tile, overlap), _Blend(shape), []
