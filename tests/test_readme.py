@@ -33,6 +33,8 @@ SMALLER = {
     "sbatch": {},
     "kubectl apply": {},
     "bash tpu.sh": "bash -n tpu.sh",
+    # It is run, in its quick size, in tests/benchmarks.
+    "python -m benchmarks.gpu": "python -m benchmarks.gpu --help",
     "python -m benchmarks": "python -m benchmarks import_time",
 }
 #: Stand-ins for the schedulers' programs: each fails where the real one would not take the file.
