@@ -12,14 +12,14 @@ First the two are compared, and the benchmark fails if they differ by more than 
 1e-10 in float64: signals relative to their largest entry, gradients in the l2 norm. PyTorch then
 runs in its default layout, because its channel normalisation in float32 and channels-last is itself
 off by 1e-5 to 1e-4. The float32 gradient is held to it for softplus: with ReLU one pixel whose
-rounding falls on the other side of the kink moves it by more, in either of the two (5e-5 at 128²,
-5e-4 at 256²). There the benchmark fails if ours is more than twice as far as PyTorch's from the
+rounding falls on the other side of the kink moves it by more (they differ by 5e-5 at 128² and by
+5e-4 at 256², where ours is off by 1e-4 and PyTorch's by 5e-4). There the benchmark fails if ours is more than twice as far as PyTorch's from the
 float64 gradient at the same weights.
 
 PyTorch is no dependency: `pip install 'jaxdip[peers]'` first; without it the benchmark says so and
 times ours alone. `--compile` times its step by `torch.compile` too, in both layouts, which costs a
-minute a size: here it took 1.05 to 1.3 times as long as the eager step in channels-last (64² in both
-dtypes, 256² in float32), so the table is against that.
+minute a size, and takes the fastest: here that was the eager step in channels-last, compiled ones
+took 1.05 to 1.6 times as long (64² in both dtypes, 256² in float32).
 
     python -m benchmarks.decoder
 
@@ -243,7 +243,9 @@ def main():
     """Prints one line for each size and dtype."""
     torch = None
     if importlib.util.find_spec("torch") is None:
-        print("PyTorch is not installed (pip install torch): timing jaxdip alone, nothing compared")
+        print(
+            "PyTorch is not installed (pip install 'jaxdip[peers]'): timing jaxdip alone, nothing compared"
+        )
     else:
         torch = importlib.import_module("torch")
         torch.set_num_threads(OPTIONS.threads)
