@@ -13,8 +13,8 @@ First the two are compared, and the benchmark fails if they differ by more than 
 runs in its default layout, because its channel normalisation in float32 and channels-last is itself
 off by 1e-5 to 1e-4. The float32 gradient is held to it for softplus: with ReLU one pixel whose
 rounding falls on the other side of the kink moves it by more (they differ by 5e-5 at 128² and by
-5e-4 at 256², where ours is off by 1e-4 and PyTorch's by 5e-4). There the benchmark fails if ours is more than twice as far as PyTorch's from the
-float64 gradient at the same weights.
+5e-4 at 256², where ours is off by 1e-4 and PyTorch's by 5e-4). There the benchmark fails if ours is
+more than twice as far as PyTorch's from the float64 gradient at the same weights.
 
 PyTorch is no dependency: `pip install 'jaxdip[peers]'` first; without it the benchmark says so and
 times ours alone. `--compile` times its step by `torch.compile` too, in both layouts, which costs a
