@@ -243,9 +243,7 @@ def main():
     """Prints one line for each size and dtype."""
     torch = None
     if importlib.util.find_spec("torch") is None:
-        print(
-            "PyTorch is not installed (pip install 'jaxdip[peers]'): timing jaxdip alone, nothing compared"
-        )
+        print("PyTorch is not installed (pip install 'jaxdip[peers]'): timing jaxdip alone")
     else:
         torch = importlib.import_module("torch")
         torch.set_num_threads(OPTIONS.threads)
