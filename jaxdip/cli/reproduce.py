@@ -139,9 +139,10 @@ def _line(claim: Claim) -> str:
 
 
 def _listing() -> str:
-    rows = [["name", "what", "quick", "paper"]]
+    rows = [["name", "what", "quick", "paper", "paper, one GPU"]]
     for kind in EXPERIMENTS:
-        rows.append([kind.name, kind.title, kind.costs["quick"].cpu, kind.costs["paper"].cpu])
+        quick, paper = kind.costs["quick"], kind.costs["paper"]
+        rows.append([kind.name, kind.title, quick.cpu, paper.cpu, paper.gpu])
     return table(rows, left=2)
 
 

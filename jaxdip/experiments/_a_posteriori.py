@@ -172,7 +172,7 @@ class APosteriori(AbstractExperiment):
         ]
         panels.append(
             Panel(kept, y="median σ_min(AJ(θ(t)))/σ_min(AJ(θ₀))", x="τ = t σ_min(AJ(θ₀))²",
-                  title="what the run keeps", log_y=False)
+                  title="what the run keeps", log_y=False, legend_above=True)
         )  # fmt: skip
         caption = (
             f"Gradient flow, two-layer sigmoid network, W trained, n = {self.n}, m = {self.m}: "

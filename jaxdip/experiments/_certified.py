@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
-from jaxdip.experiments._frequencies import frequencies, threshold, told
+from jaxdip.experiments._frequencies import frequencies, place, threshold, told
 from jaxdip.experiments._gd_1a import log_spaced, margins
 from jaxdip.experiments._lab import Lab
 from jaxdip.plot import phase_diagram
@@ -178,9 +178,16 @@ class Certified(AbstractExperiment):
 
 def _frontier(data: xr.Dataset, name: str, axis: str) -> dict[int, Crossing]:
     """Where half of the draws have the property, for each m where there is such a width."""
-    names = [name, f"{name}_low", f"{name}_high"]
-    found = {int(m): threshold(data[names].sel(m=m), name, axis) for m in data.m.values}
+    found = {int(m): threshold(_row(data, name, m), name, axis) for m in data.m.values}
     return {m: place for m, place in found.items() if place is not None}
+
+
+def _row(data: xr.Dataset, name: str, m: int) -> xr.Dataset:
+    return data[[name, f"{name}_low", f"{name}_high"]].sel(m=m)
+
+
+def _told(data: xr.Dataset, name: str, axis: str, m: int) -> str:
+    return told(_row(data, name, m), name, axis)
 
 
 def _fewest(data: xr.Dataset) -> dict[float, float]:
@@ -203,8 +210,8 @@ def _apart(data: xr.Dataset, n: int) -> Claim:
         name="the certificate asks for decades more width than convergence",
         says="the bounds are not tight; (expected) at least 2 decades for every m < n",
         finds=", ".join(
-            f"{decades[m]:.1f} decades (m = {m}: {told(certified[m])} against "
-            + (f"{told(convergent[m])})" if m in convergent else f"below {data.k.values[0]})")
+            f"{decades[m]:.1f} decades (m = {m}: {_told(data, 'certified', 'wide', m)} against "
+            f"{_told(data, 'convergent', 'k', m)})"
             for m in both
         ),
         number=float(min(decades.values())) if decades else float("nan"),
@@ -222,7 +229,7 @@ def _null_space(data: xr.Dataset, n: int) -> Claim:
     share = float(data.recovering.sel(m=few).max())
     fitted = float(data.convergent.sel(m=few).isel(k=-1).min())
     return Claim(
-        name="with m < n no width recovers",
+        name="with m < n hardly any run recovers, whatever the width",
         says="recovery needs A injective on the cone, which for m < n and an onto Jacobian it is "
         "not; (expected) at most 5 of 100 runs in every cell",
         finds=f"at most {share:.2f} in any cell with m < {n}, though at least {fitted:.2f} "
@@ -236,26 +243,32 @@ def _together(data: xr.Dataset, n: int) -> Claim:
     many = data.m.values[data.m.values >= n]
     pair = data.sel(m=many)
     gap = abs(pair.convergent - pair.recovering)
-    worst = float(gap.max()) if many.size else float("nan")
+    more = gap.sel(m=many[many > n])
+    beyond = float(more.max()) if more.size else float("nan")
+    square = ""
+    if n in many:
+        square = f"; by {float(gap.sel(m=n).max()):.2f} with m = {n}, as A is nearly singular "
+        square += "in some draws"
     return Claim(
-        name="with m ≥ n a run that converges recovers",
-        says="(expected) shares of converged and recovered runs differ by at most 0.1 in every "
-        f"cell with m > {n}",
-        finds=f"by at most {float(gap.sel(m=many[many > n]).max()):.2f} for m > {n}, "
-        f"{worst:.2f} with m = {n}, where A is nearly singular in some draws",
-        number=worst,
-        holds=bool((many > n).any() and float(gap.sel(m=many[many > n]).max()) <= 0.1 + _ROUNDING),
+        name="with m > n about as many runs recover as converge",
+        says=f"(expected) the shares of the two differ by at most 0.1 in every cell with m > {n}",
+        finds=f"by at most {beyond:.2f} for m > {n}{square}",
+        number=beyond,
+        holds=beyond <= 0.1 + _ROUNDING,
     )
 
 
 def _crossing(data: xr.Dataset, n: int) -> Claim:
     places = _frontier(data, "certified", "wide")
     worst = max(places, key=lambda m: places[m].at) if places else -1
+    if n in data.m and place(_row(data, "certified", n), "certified", "wide") == np.inf:
+        # It needs more than any width that was tried.
+        worst = n
     return Claim(
         name="the certificate is dearest at m = n",
         says="(expected) R' grows with 1/σ_A², and σ_A is least for a square A",
         finds="certified from k = "
-        + ", ".join(f"{told(place)} (m = {m})" for m, place in places.items()),
+        + ", ".join(f"{_told(data, 'certified', 'wide', int(m))} (m = {m})" for m in data.m.values),
         number=float(worst),
-        holds=bool(len(places) > 1 and (worst == n or n not in places)),
+        holds=bool(places and worst == n),
     )

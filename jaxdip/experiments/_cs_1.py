@@ -12,17 +12,17 @@ a sigmoid, 330 496 parameters for 65 536 pixels, Adam with step 0.005 (the text 
 descent), 100 000 steps, means of squares. Its stored true errors: smooth image 1.78e-3 (settled)
 against 1.71e-3 (least), texture 1.26e-2 against 1.24e-2.
 
-Ours: scikit-image's *camera* and *grass* instead of two photographs of the authors, cut out of the
-middle as theirs (a texture that is shrunk becomes noise: at 64² from all of *grass* nothing is
-recovered); a quarter of the texture's variance is at low frequencies, as of theirs. The quick
-preset is a quarter of the size along each side with a quarter of the channels, which keeps the
-number of parameters at 5 n. A dense A at 256² has 10⁹ entries, so the paper preset takes a
-subsampled randomised Hadamard transform in its place; the quick preset runs both, and checks that
+Ours: scikit-image's *camera* and *grass* instead of two photographs of the authors. *camera* is
+shrunk; *grass* is cut out of the middle, for a texture that is shrunk becomes noise: at 64² nothing
+is recovered of all of it. A quarter of the texture's variance is at low frequencies, as of theirs.
+The quick preset is a quarter of the size along each side with a quarter of the channels, which
+keeps the number of parameters at 5 n. A dense A at 256² has 10⁹ entries, so the paper preset takes
+a subsampled randomised Hadamard transform in its place; the quick preset runs both, and checks that
 they agree. The mask keeps exactly a third of the pixels.
 
-In the quick preset statements on early stopping fail by a few per cent: the settled error is 1.1
-times the least one. Adam's constant step leaves a jitter of that size, and the few thousand steps
-of one run are not its end; the published curves have 1.04 and 1.01 after 100 000.
+In the quick preset the settled error is 1.02 to 1.08 times the least one, of which Adam's constant
+step, whose jitter is of that size, is a part; the published curves have 1.04 and 1.01 after 100 000
+steps.
 """
 
 import dataclasses
@@ -172,7 +172,7 @@ class CS1(AbstractExperiment):
             {
                 "operator": list(self.operators),
                 "image": images,
-                "crop": True,
+                "crop": self.texture,
                 "size": self.size,
                 "channels": self.channels,
                 "layers": self.layers,
@@ -186,7 +186,10 @@ class CS1(AbstractExperiment):
             block=1,
         )
         truth = np.stack(
-            [np.asarray(real_image(name, self.size, self.dtype, crop=True)) for name in images]
+            [
+                np.asarray(real_image(name, self.size, self.dtype, crop=name == self.texture))
+                for name in images
+            ]
         )
         generator, _ = _decoder(lab.key, self.size, self.channels, self.layers, self.dtype)
         dims = ("operator", "image", "trial")
@@ -226,11 +229,7 @@ class CS1(AbstractExperiment):
                 panels.append(
                     Panel(curves, y=f"{y} (mean square)", x="step", title=title, log_x=True)
                 )
-        caption = (
-            f"Deep decoder of {self.layers} layers × {self.channels} channels, "
-            f"{int(data.parameters)} parameters for {self.size}² pixels; "
-            f"Adam, step {self.learning_rate:g}; runs a cell: {self.trials}. {self.source}."
-        )
+        caption = f"{self._ran(data)} Runs a cell: {self.trials}. {self.source}."
         return {
             "figure": curves_plot(panels, caption=caption),
             **{f"images-{one}": self._images(data, one) for one in data.operator.values.tolist()},
@@ -252,8 +251,16 @@ class CS1(AbstractExperiment):
                     "last", cell["last"].values, f"step {steps[-1]}, {decibels(error[-1]):.1f} dB"
                 ),
             ]
-        caption = f"{_NAMES[operator]}; first run. {self.source}."
+        caption = f"{_NAMES[operator]}. {self._ran(data)} First run. {self.source}."
         return image_strip(shown, caption=caption)
+
+    def _ran(self, data: xr.Dataset) -> str:
+        """What ran."""
+        return (
+            f"Deep decoder of {self.layers} layers × {self.channels} channels, "
+            f"{int(data.parameters)} parameters for {self.size}² pixels; Adam, step "
+            f"{self.learning_rate:g}, {self.steps} steps."
+        )
 
     def claims(self, data: xr.Dataset) -> Sequence[Claim]:
         """No early stopping, smooth below texture, and which forward model was published."""
@@ -326,6 +333,10 @@ def _no_stopping(operator: str, ratio: xr.DataArray) -> Claim:
         + ", ".join(f"{value:.3f} ({name})" for name, value in worst.items()),
         number=max(worst.values()),
         holds=max(worst.values()) <= 1.1,
+        note=""
+        if max(worst.values()) <= 1.1
+        else "Adam's constant step leaves a jitter of that size, and so short a run is not at its "
+        "end",
     )
 
 

@@ -100,7 +100,11 @@ class CS2(AbstractExperiment):
                 Curve("singular vector", places, data.ramp.values[:, index]),
             ]
             title = f"number {index + 1}"
-            panels.append(Panel(curves, y="entry", x="position", title=title, log_y=False))
+            panels.append(
+                Panel(
+                    curves, y="entry", x="position", title=title, log_y=False, legend_above=True
+                )
+            )  # fmt: skip
         caption = (
             f"The 1st, 2nd, 6th and 21st of both orders, n = {self.n}; singular vectors of the "
         )

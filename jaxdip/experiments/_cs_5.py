@@ -14,10 +14,11 @@ head slice that matplotlib ships, with simulated birdcage coils, a smooth simula
 complex white noise. 'ellipses': the Shepp-Logan phantom's analytic Fourier transform, one coil, so
 that the data do not come from the discrete model that is fitted. Both at 4- and 8-fold acceleration
 by whole columns with fastMRI's centre (8 % and 4 %). As in the released code the network makes one
-complex image for each coil, the data are scaled to the norm of the network's first output, and the
-reference is the root sum of squares of the fully sampled k-space. Adam's step is 0.0025 in the
-paper preset, as there; the smaller quick preset uses 0.01, as their first version did. On its 80
-columns 8-fold acceleration leaves ten, too few for this network to beat zero-filling.
+complex image for each coil, the data are scaled to the norm of the network's first output, the
+reference is the root sum of squares of the fully sampled k-space, and the image that is judged is
+that with the least training loss: the last record may be a spike of Adam's, whose step is 0.0025 in
+the paper preset, as there; the smaller quick preset uses 0.01, as their first version did. On its
+80 columns 8-fold acceleration leaves ten, too few for it to beat zero-filling in every scan.
 """
 
 import dataclasses
@@ -214,7 +215,7 @@ class CS5(AbstractExperiment):
         )
         dims = ("object", "acceleration")
         parts = {name: ((*dims, "step"), found[name][:, :, 0]) for name in ("train", "error")}
-        images = ("best", "last", "truth", "zero_filled")
+        images = ("best", "kept", "truth", "zero_filled")
         parts |= {name: ((*dims, "row", "column"), found[name][:, :, 0]) for name in images}
         options = (self.channels, self.layers, self.dtype)
         counts = [
@@ -246,11 +247,7 @@ class CS5(AbstractExperiment):
                 panels.append(
                     Panel(curves, y=f"{y}, mean squares", x="step", title=one, log_x=True)
                 )
-        caption = (
-            f"Deep decoder of {self.layers} layers × {self.channels} channels, {self.size}² "
-            f"pixels, {self.coils} simulated coils (slice) or one (ellipses), noise "
-            f"{self.noise:g}; Adam, step {self.learning_rate:g}. {self.source}."
-        )
+        caption = f"{self._ran()} {self.source}."
         return {
             "figure": curves_plot(panels, caption=caption),
             **{f"images-{one}": self._images(data, one) for one in data.object.values.tolist()},
@@ -265,18 +262,27 @@ class CS5(AbstractExperiment):
             # Each cell has its own scale: that of its network's first output.
             scale = float(np.linalg.norm(first) / np.linalg.norm(cell.truth.values))
             told = {
-                "zero_filled": ("zero-filled", ""),
-                "best": (f"{fold}-fold, best stop", f"step {steps[cell.error.values.argmin()]}, "),
-                "last": (f"{fold}-fold, last", f"step {steps[-1]}, "),
+                "zero_filled": (f"{fold}-fold, zero-filled", ""),
+                "best": ("best stop", f"step {steps[cell.error.values.argmin()]}, "),
+                "kept": ("least training loss", f"step {steps[cell.train.values.argmin()]}, "),
             }
             for name, (title, note) in told.items():
                 db = _psnr(cell[name].values, cell.truth.values)
                 shown.append(StripImage(title, scale * cell[name].values, f"{note}{db:.1f} dB"))
         peak = float(first.max())
-        return image_strip(shown, truth=first, peak=peak, caption=f"{one}. {self.source}.")
+        caption = f"The object '{one}'. {self._ran()} {self.source}."
+        return image_strip(shown, truth=first, peak=peak, caption=caption)
+
+    def _ran(self) -> str:
+        """What ran."""
+        return (
+            f"Deep decoder of {self.layers} layers × {self.channels} channels, {self.size}² "
+            f"pixels, {self.coils} simulated coils (slice) or one (ellipses), noise "
+            f"{self.noise:g}; Adam, step {self.learning_rate:g}, {self.steps} steps."
+        )
 
     def claims(self, data: xr.Dataset) -> Sequence[Claim]:
-        """What early stopping is worth; whether the decoder is better than zero-filling."""
+        """What early stopping is worth; whether the decoder kept is better than zero-filling."""
         steps = data.step.values
         cells = [
             (one, fold, data.sel(object=one, acceleration=fold))
@@ -291,7 +297,7 @@ class CS5(AbstractExperiment):
         worst = max(ratio for ratio, _ in worth.values())
         rows = {}
         for one, fold, cell in cells:
-            pair = [_psnr(cell[name].values, cell.truth.values) for name in ("last", "zero_filled")]
+            pair = [_psnr(cell[name].values, cell.truth.values) for name in ("kept", "zero_filled")]
             rows[f"{one}, {fold}-fold"] = pair
         gain = min(ours - theirs for ours, theirs in rows.values())
         return [
@@ -308,7 +314,8 @@ class CS5(AbstractExperiment):
             ),
             Claim(
                 name="the decoder is better than zero-filling",
-                says="published: 31.25 dB against 28.27 dB; here: better in every scan",
+                says="published, of the network with the least training loss: 31.25 dB against "
+                "28.27 dB; here: better in every scan",
                 finds=", ".join(f"{a:.1f} against {b:.1f} dB ({n})" for n, (a, b) in rows.items()),
                 number=gain,
                 holds=gain > 0,
@@ -325,7 +332,7 @@ class CS5(AbstractExperiment):
         """More parameters than pixels, and data fitted."""
         pixels = self.size**2
         ratio = float(data.parameters.min()) / pixels
-        train = data.train.isel(step=-1) / data.train.isel(step=0)
+        train = data.train.min("step") / data.train.isel(step=0)
         return Claim(
             name="the decoder is over-parametrised",
             says="a d = 5 layer and highly over-parametrised deep decoder",

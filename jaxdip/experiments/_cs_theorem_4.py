@@ -239,14 +239,25 @@ class CSTheorem4(AbstractExperiment):
             for r in data.residual.values.tolist()
         ]
         margins = [
-            Curve(f"‖r₀‖ = {r:g}", k, data.margin.sel(residual=r).median("trial").values)
+            Curve(
+                f"‖r₀‖ = {r:g}",
+                k,
+                data.margin.sel(residual=r).median("trial").values,
+                kind="points",
+            )
             for r in data.residual.values.tolist()
         ]
         least = float(data.residual.min())
         widest = data.sel(residual=least, k=int(k[-1])).isel(trial=0)
+        # Below this the computed gap is rounding, and may be above the bound.
+        floor = 1000 * float(np.finfo(widest.gap_curve.dtype).eps) * least
+        gap, bound = (
+            np.where(curve.values >= floor, curve.values, np.nan)
+            for curve in (widest.gap_curve, widest.bound_curve)
+        )
         along = [
-            Curve("gap", data.step.values, widest.gap_curve.values),
-            Curve("gap", data.step.values, widest.bound_curve.values, label="bound", kind="bound"),
+            Curve("gap", data.step.values, gap),
+            Curve("gap", data.step.values, bound, label="bound", kind="bound"),
         ]
         ours = [
             Curve("gap", c, data.convolutional_gap.median("draw").values, label="gap ÷ ‖r₀‖"),
@@ -261,21 +272,21 @@ class CSTheorem4(AbstractExperiment):
         panels = [
             Panel(gaps, y="largest gap ÷ ‖r₀‖", x="width k", title=title, log_x=True),
             Panel(
+                # Where no radius reproduces itself the margin is zero.
                 margins, y="margin (holds from 1)", x="width k", title=title, log_x=True,
-                # Where no radius reproduces itself every margin is zero.
-                log_y=bool((data.margin.median("trial") > 0).any()),
+                log_y=False,
             ),
             Panel(
                 along, y="gap of residuals", x="step", log_x=True,
                 title=f"{title}, k = {k[-1]}, ‖r₀‖ = {least:g}",
             ),
-            Panel(ours, y="", x="channels k", title="convolutional network", log_x=True),
+            Panel(ours, y="gap, margin", x="channels k", title="convolutional network", log_x=True),
         ]  # fmt: skip
         caption = (
             f"Two-layer: n = {self.n}, m = {self.m}, medians of {self.trials}; convolutional: "
             f"n = {self.pixels}, m = n/4, triangular kernel of half-width {self.half_width:g}, "
             f"medians of {self.convolutional_trials}; gradient descent, γ = 1/(2‖A J‖²), "
-            f"{self.steps} steps. {self.source}."
+            f"{self.steps} steps, shown down to 1000 roundings of ‖r₀‖. {self.source}."
         )
         return {"figure": curves_plot(panels, caption=caption)}
 
@@ -384,6 +395,7 @@ def _lazy(data: xr.Dataset) -> Claim:
     """Yet the convolutional network, too, gets nearer to linear with its width."""
     gap = data.convolutional_gap.median("draw")
     values = gap.values
+    closer = bool(values.size > 1 and np.all(np.diff(values) < 0))
     return Claim(
         name="the convolutional network is nevertheless the nearer to linear the wider",
         says="the non-linear iterates stay close to those of the linear problem",
@@ -392,5 +404,8 @@ def _lazy(data: xr.Dataset) -> Claim:
         + f"; residual left {float(data.convolutional_fitted.median()):.2g}, image error "
         f"{float(data.convolutional_error.median()):.2g}",
         number=float(values[-1]),
-        holds=bool(values.size > 1 and np.all(np.diff(values) < 0)),
+        holds=closer,
+        note=""
+        if closer
+        else "over these widths the gap hardly falls, and less than it varies between the draws",
     )

@@ -47,7 +47,7 @@ def real_image(name: str, size: int, dtype: str, *, crop: bool = False) -> Float
 class ImageTrial(AbstractTrial):
     """A function of (key, point) that finds the pixels of `point["image"]`, a name, in its place.
 
-    With `point["crop"]` they are those of its middle, otherwise the whole is resampled.
+    They are those of its middle if `point["crop"]` is that name, otherwise the whole is resampled.
 
     Images of one size then share a compiled program, which takes longer than many a run.
 
@@ -67,7 +67,7 @@ class ImageTrial(AbstractTrial):
         assert isinstance(name, str)
         assert isinstance(size, int)
         assert isinstance(dtype, str)
-        pixels = real_image(name, size, dtype, crop=bool(point.get("crop", False)))
+        pixels = real_image(name, size, dtype, crop=point.get("crop") == name)
         return {**self._rest.numbers(_without_image(point)), "image": pixels}
 
     def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
@@ -134,8 +134,8 @@ def fit(
 
     Returns:
         'train', the loss, and 'error', the mean square error of the image, both (T,) over
-        `record_steps`; 'best' and 'last', the images of the record with the least error and of the
-        last.
+        `record_steps`; 'best', 'kept' and 'last', the images of the record with the least error, of
+        that with the least loss, and of the last.
     """
     run = adam(
         problem,
@@ -148,11 +148,13 @@ def fit(
     images = run.observed["image"]
     error = jnp.mean(jnp.square(images - truth), axis=tuple(range(1, images.ndim)))
     # A run that is no longer finite has no least error beyond that point.
-    best = jnp.argmin(jnp.where(jnp.isfinite(error), error, jnp.inf))
+    loss = run.observed["loss"]
+    best, kept = (jnp.argmin(jnp.where(jnp.isfinite(x), x, jnp.inf)) for x in (error, loss))
     return {
-        "train": run.observed["loss"],
+        "train": loss,
         "error": error,
         "best": images[best],
+        "kept": images[kept],
         "last": images[-1],
     }
 

@@ -162,7 +162,7 @@ class EdgeOfStability(AbstractExperiment):
             f"{self.n}, m = {self.m}, k = {self.k}, {self.steps} steps; one draw at all c, and "
             f"{self.trials} draws."
         )
-        return {"figure": curves_plot(panels, caption=caption)}
+        return {"figure": curves_plot(panels, caption=caption, columns=3)}
 
     def claims(self, data: xr.Dataset) -> Sequence[Claim]:
         """Runs beyond the edge converge, inside it at the end; where; and the stable step."""

@@ -271,8 +271,17 @@ def _readings(found: SweepResult, widths: np.ndarray) -> xr.Dataset:
     return xr.Dataset({name: (dims, x) for name, x in parts.items()}, coords=coords)
 
 
-def _place(data: xr.Dataset, m: int, level: float, law: str, nu1: float, constant: str):
-    return threshold(data.sel(m=m, law=law, nu1=nu1, constant=constant), "holds", "k", level)
+def _row(data: xr.Dataset, m: int, law: str, nu1: float, constant: str) -> xr.Dataset:
+    """The shares over k of one reading."""
+    return data.sel(m=m, law=law, nu1=nu1, constant=constant)
+
+
+def _place(row: xr.Dataset, level: float) -> Crossing | None:
+    return threshold(row, "holds", "k", level)
+
+
+def _told(row: xr.Dataset, level: float) -> str:
+    return told(row, "holds", "k", level)
 
 
 def _descents(data: xr.Dataset) -> Mapping[int, Crossing]:
@@ -288,15 +297,16 @@ def _stated(data: xr.Dataset) -> list[Claim]:
     if 2 not in data.m:
         return []
     law, nu1 = _READING
-    place = _place(data, 2, 0.98, law, nu1, "papers")
+    row = _row(data, 2, law, nu1, "papers")
+    place = _place(row, 0.98)
     at = float(np.log10(place.at)) if place is not None else float("nan")
     holds = place is not None and place.low <= 10**6.85 and place.high >= 10**6.75
     return [
         Claim(
             name="m = 2 needs k ≥ 10^6.8",
             says="for m = 2 the condition requires k ≥ 10^6.8",
-            finds=f"98 % of the draws hold from k = {told(place)} on, with V uniform, γ = 1/L and "
-            "B = 1/4",
+            finds=f"98 % of the draws hold from k = {_told(row, 0.98)} on, with V uniform, "
+            "γ = 1/L and B = 1/4",
             number=at,
             holds=bool(holds),
             note="law of V, γ and B are not stated in the paper; this reading is inferred from its "
@@ -313,9 +323,10 @@ def _readings_told(data: xr.Dataset) -> list[Claim]:
     for law, nu1, constant in itertools.product(
         data.law.values, data.nu1.values, data.constant.values
     ):
-        half, most = (_place(data, 2, p, law, nu1, constant) for p in (0.5, 0.98))
+        row = _row(data, 2, law, nu1, constant)
+        most = _place(row, 0.98)
         name = f"V {law}, ν₁ = {nu1:g}, {'B = 1/4' if constant == 'papers' else 'sharp Lip'}"
-        lines.append(f"{name}: {told(half)} / {told(most)}")
+        lines.append(f"{name}: {_told(row, 0.5)} / {_told(row, 0.98)}")
         if most is not None and most.low <= 10**6.85 and most.high >= 10**6.75:
             fits.append(name)
     return [
@@ -332,13 +343,14 @@ def _readings_told(data: xr.Dataset) -> list[Claim]:
 
 def _growing(data: xr.Dataset) -> Claim:
     law, nu1 = _READING
-    places = {int(m): _place(data, int(m), 0.5, law, nu1, "papers") for m in data.m}
+    rows = {int(m): _row(data, int(m), law, nu1, "papers") for m in data.m}
+    places = {m: _place(row, 0.5) for m, row in rows.items()}
     values = np.array([place.at for place in places.values() if place is not None])
     return Claim(
         name="the condition asks for more width with m",
         says="the required k grows with m",
         finds="half of the draws hold from k = "
-        + ", ".join(f"{told(place)} (m = {m})" for m, place in places.items()),
+        + ", ".join(f"{_told(row, 0.5)} (m = {m})" for m, row in rows.items()),
         number=float(values[-1] / values[0]) if values.size else float("nan"),
         holds=bool(values.size == len(places) > 1 and np.all(np.diff(values) > 0)),
     )
@@ -349,7 +361,7 @@ def _above(data: xr.Dataset) -> list[Claim]:
     law, nu1 = _READING
     gaps = {}
     for m, place in _descents(data).items():
-        if m in data.m and (half := _place(data, m, 0.5, law, nu1, "papers")) is not None:
+        if m in data.m and (half := _place(_row(data, m, law, nu1, "papers"), 0.5)) is not None:
             # The ends that make the gap smallest.
             gaps[m] = (np.log10(half.at / place.at), np.log10(half.low / place.high))
     if not gaps:

@@ -10,12 +10,17 @@ converged where the loss reaches 1e-14.
 
 Past the first failures the share falls slowly, for a run that saturates may be lucky; so a step
 counts as admissible while fewer than one run in ten fails. n = m is left out: then A is nearly
-singular in some draws, and small steps fail because they are slow.
+singular in some draws, and small steps fail because they are slow; in 3000 steps a few runs with
+the smallest γ do so too.
 
 The shares are reproduced; the explanation is not. The first steps that fail are many times 1/L, and
 beyond 2/λ_max(K_0), K_0 = A J Jᵀ Aᵀ at the start: training goes on past the edge of stability,
 and ends where units have saturated and the kernel has shrunk until the step is stable. As φ is
 bounded, what fails does not overflow: the units saturate and the loss stays.
+
+Nor does (10), L ≲ ‖A‖² n/k + ‖A‖ ‖y(0) − y‖ √(n/k), go with a threshold that is the same whatever
+k: it falls at least like 1/√k, so that γ ≤ 1/L would allow ever larger steps. Its first term lacks
+a constant. L is at least about λ_max(K_0), which tends to C_φ'² ‖A‖² as k grows.
 """
 
 import dataclasses
@@ -138,7 +143,9 @@ class GD2(AbstractExperiment):
     widths: tuple[int, ...] = (100, 316, 1000, 3162, 10_000)
     n: int = 5
     m: int = 2
-    log_steps: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2)
+    log_steps: tuple[float, ...] = (
+        -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2
+    )  # fmt: skip
     steps: int = 50_000
     tolerance: float = 1e-14
     trials: int = 50
@@ -189,6 +196,7 @@ class GD2(AbstractExperiment):
             _following(data),
             _stated(data),
             _whatever(data),
+            _printed(data),
             _within(data),
             _beyond(data),
             _settling(data, self.log_probed, self.tolerance),
@@ -263,8 +271,11 @@ def _places(data: xr.Dataset, axis: str, level: float) -> Mapping[int, Crossing 
     }
 
 
-def _listed(places: Mapping[int, Crossing | None], axis: str) -> str:
-    return ", ".join(f"{told(place)} ({axis} = {at})" for at, place in places.items())
+def _listed(data: xr.Dataset, axis: str, level: float) -> str:
+    return ", ".join(
+        f"{told(data.sel({axis: at}), f'failed_by_{axis}', 'step_size', level)} ({axis} = {at})"
+        for at in data[axis].values
+    )
 
 
 def _shrinking(data: xr.Dataset) -> Claim:
@@ -278,7 +289,8 @@ def _shrinking(data: xr.Dataset) -> Claim:
     return Claim(
         name="the admissible step shrinks as n grows",
         says="γ must get smaller as n increases",
-        finds=f"one run in ten fails from γ = {_listed(places, 'n')}; exponent {slope:.2f} in n",
+        finds=f"one run in ten fails from γ = {_listed(data, 'n', _STARTS)}; "
+        f"exponent {slope:.2f} in n",
         number=slope,
         holds=holds,
     )
@@ -309,7 +321,7 @@ def _stated(data: xr.Dataset) -> Claim:
     return Claim(
         name="training starts to diverge at γ = 10^1.6",
         says="whatever k, training will start to diverge when γ ≥ 10^1.6",
-        finds=f"one run in ten fails from γ = {_listed(places, 'k')}",
+        finds=f"one run in ten fails from γ = {_listed(data, 'k', _STARTS)}",
         number=float(np.mean(hits)),
         holds=all(hits),
     )
@@ -322,10 +334,30 @@ def _whatever(data: xr.Dataset) -> Claim:
     return Claim(
         name="whatever k is",
         says="there is a threshold whatever k is chosen",
-        finds=f"half of the runs fail from γ = {_listed(places, 'k')}: {spread:.2f} decades apart "
-        f"over {np.log10(data.k.values[-1] / data.k.values[0]):.1f} decades of k",
+        finds=f"half of the runs fail from γ = {_listed(data, 'k', 0.5)}: {spread:.2f} decades "
+        f"apart over {np.log10(data.k.values[-1] / data.k.values[0]):.1f} decades of k",
         number=spread,
         holds=bool(1 < at.size == len(places) and spread <= 2 * _GRID),
+    )
+
+
+def _printed(data: xr.Dataset) -> Claim:
+    """Whether the largest eigenvalue of the kernel, a part of L, falls with k as (10) does."""
+    k, largest = data.k.values, 2 / data.edge_by_k.values
+    slope = float(np.polyfit(np.log(k), np.log(largest), 1)[0]) if k.size > 1 else float("nan")
+    falls = bool(slope <= -0.4)
+    return Claim(
+        name="L falls with k as (10) does",
+        says="L ≲ ‖A‖² n/k + ‖A‖ ‖y(0) − y‖ √(n/k) falls at least like k^-0.5; here: so does the "
+        "median of λ_max(K₀), the part of L without the residual, with an exponent of at most −0.4",
+        finds=f"λ_max(K₀) goes from {largest[0]:.2f} to {largest[-1]:.2f} (k^{slope:.2f}) while "
+        f"n/k falls {k[-1] / k[0]:.1f}-fold",
+        number=slope,
+        holds=falls,
+        note=""
+        if falls
+        else "J Jᵀ tends to C_φ'² I: the first term is ‖A‖² O(1 + n/k), as a threshold that is the "
+        "same for every k needs it",
     )
 
 

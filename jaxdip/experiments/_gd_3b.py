@@ -7,6 +7,9 @@ few iterations of gradient descent, before it converges to a solution.
 Unsaid, and what stands here: both layers are trained; γ = 0.3, with which the best image comes at
 about the tenth iteration, as the paper's Figure 4 has it; V = ±1; scikit-image's *camera*,
 resampled, for tiny ImageNet; O₁ and O₂ are dense and uniformly distributed.
+
+"The observation is overwhelmed by noise" fails as it stands: ‖A x̄‖ is several times ‖ε‖. What
+hides the image in y is the random rotation, with noise or without.
 """
 
 import dataclasses
@@ -109,23 +112,39 @@ class GD3b(AbstractExperiment):
 
     def claims(self, data: xr.Dataset) -> Sequence[Claim]:
         """Noise hides the image in y; x improves, then converges, to the solution of A x = y."""
-        return [_overwhelmed(data), _improving(data), _converging(data), _solution(data)]
+        return [
+            _overwhelmed(data),
+            _hidden(data),
+            _improving(data),
+            _converging(data),
+            _solution(data),
+        ]
 
 
 def _overwhelmed(data: xr.Dataset) -> Claim:
+    ratio = float(data.clean_norm / data.noise_norm)
+    return Claim(
+        name="the observation is overwhelmed by noise",
+        says="the observation is overwhelmed by noise (see left image); here: ‖A x̄‖ ≤ ‖ε‖",
+        finds=f"‖A x̄‖ is {ratio:.1f} times ‖ε‖",
+        number=ratio,
+        holds=ratio <= 1,
+        note="" if ratio <= 1 else "it is the random rotation that hides the image, not the noise",
+    )
+
+
+def _hidden(data: xr.Dataset) -> Claim:
     y, truth = (data[name].values.ravel() for name in ("data", "truth"))
     alike = float(abs(np.corrcoef(y, truth)[0, 1]))
     # Independent images of n pixels have correlations of standard deviation 1/√n.
     limit = 4 / np.sqrt(y.size)
     return Claim(
         name="the observation shows nothing of the image",
-        says="the observation is overwhelmed by noise (see left image)",
+        says="(expected) the random rotation leaves no likeness, with noise or without",
         finds=f"the correlation of y with x̄ as images is {alike:.3f} in modulus, "
         f"{limit:.3f} being four standard deviations of unrelated ones",
         number=alike,
         holds=bool(alike <= limit),
-        note="it is the random rotation that hides it, not the noise: ‖A x̄‖ is "
-        f"{float(data.clean_norm / data.noise_norm):.1f} times ‖ε‖",
     )
 
 

@@ -1,8 +1,8 @@
 """Figure 4 of arXiv 2403.05395: the error along the descent of Figure 3b, and the bound on it.
 
 Stated: ‖x_τ − x̄‖ decreases until τ ≈ 10, increases slightly and stabilises; the upper bound that
-the theorem predicts is drawn dashed, and lies above. Network, operator and noise are those of
-`gd-3b`, over several draws of all of them.
+the theorem predicts is drawn dashed, and lies above (here it is dotted). Network, operator and
+noise are those of `gd-3b`, over several draws of all of them.
 
 Unsaid: γ, and the L of the bound. Here γ = 0.3 ≈ 1/(2L) with L = λ_max(A J Jᵀ Aᵀ) at the start,
 the constant of the linearised problem; the bound (8) is then
@@ -117,7 +117,7 @@ class GD4(AbstractExperiment):
             f"Gradient descent on the two-layer sigmoid network, both layers trained, "
             f"{data.sizes['trial']} draws: n = m = {self.side}², k = {self.width}, γ = "
             f"{self.step_size:g}; singular values of A from 1 to 2, noise of standard deviation "
-            f"{self.noise:g}. {self.source}."
+            f"{self.noise:g}. Dotted: the bound, one for each draw. {self.source}."
         )
         return {"figure": curves_plot([panel], caption=caption)}
 

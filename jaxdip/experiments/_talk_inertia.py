@@ -354,10 +354,10 @@ class TalkInertia(AbstractExperiment):
         """Flows with bounds, rates over β, methods over iterations, and the modes over κ."""
         caption = (
             f"The two-layer sigmoid network, W trained on ½‖r‖², no noise: n = m = {self.n}, k = "
-            f"{self.width}, singular values of A spread by {self.spread:g}; first of "
-            f"{data.sizes['trial']} draws above, and below left. μ = {float(data.flow_mu[0]):.3g}. "
-            "Dotted: the theorems' bounds. Below right: 1 − ρ at the best step of each method on "
-            f"linear modes. {self.source}."
+            f"{self.width}, singular values of A spread by {self.spread:g}; on the left the first "
+            f"of {data.sizes['trial']} draws, with μ = {float(data.flow_mu[0]):.3g}, above on the "
+            "right medians of all. Dotted: the theorems' bounds. Below right: 1 − ρ at the best "
+            f"step of each method on linear modes. {self.source}."
         )
         panels = [_flows(data), _rates(data), _methods(data), _modes(data)]
         return {"figure": curves_plot(panels, caption=caption)}
@@ -465,7 +465,7 @@ def _rates(data: xr.Dataset) -> Panel:
     curves = []
     for i, alpha in enumerate(data.alpha.values):
         name = f"α = {alpha:.3g} μ"
-        curves.append(Curve(name, data.beta.values, predicted[i].mean(-1)))
+        curves.append(Curve(name, data.beta.values, np.median(predicted[i], axis=-1)))
         middle = np.median(observed[i], axis=-1)
         curves.append(Curve(name, data.beta.values, middle, "_", kind="points"))
     return Panel(

@@ -138,8 +138,8 @@ class TalkOverparametrisation(AbstractExperiment):
             for axis in fixed
         }
         panels = [self._thresholds(data, axis, names[axis], fixed[axis]) for axis in fixed]
-        both = " and ".join(fixed.values())
-        return {**figures, "thresholds": curves_plot(panels, caption=caption.format(both))}
+        both = caption.format(" and ".join(fixed.values())) + " Bars: the cells' 95 % intervals."
+        return {**figures, "thresholds": curves_plot(panels, caption=both)}
 
     def _diagram(self, data: xr.Dataset, axis: str, name: str, caption: str) -> Figure:
         shares = {
@@ -166,11 +166,17 @@ class TalkOverparametrisation(AbstractExperiment):
     def _thresholds(self, data: xr.Dataset, axis: str, name: str, fixed: str) -> Panel:
         """Where half of the runs reach zero loss, and what is said of it."""
         at = data[axis].values
-        places = _places(data, axis).values()
-        half = np.array([np.nan if place is None else place.at for place in places])
+        nowhere = Crossing(np.nan, np.nan, np.nan)
+        places = [place or nowhere for place in _places(data, axis).values()]
+        half = np.array([place.at for place in places])
+        # An interval that is open ends at the last width that was run.
+        ends = [
+            np.clip([getattr(place, end) for place in places], data.k.values[0], data.k.values[-1])
+            for end in ("low", "high")
+        ]
         sizes = [self._sizes(axis, value) for value in at]
         curves = [
-            Curve("half of the runs", at, half, "half of the runs fit", kind="points"),
+            Curve("half of the runs", at, half, "half of the runs fit", "points", *ends),
             Curve("exist", at, np.array([_existence(*one) for one in sizes]), "solutions exist"),
             Curve("law", at, np.array([_law(*one) for one in sizes]), "the law n²m, constant 1"),
         ]
@@ -187,7 +193,7 @@ class TalkOverparametrisation(AbstractExperiment):
             places = _places(data, axis)
             sizes = {value: self._sizes(axis, value) for value in places}
             made += [
-                _growing(places, axis),
+                _growing(data, places, axis),
                 _sufficient(places, sizes, axis),
                 _exponent(data, places, axis),
                 _existing(places, sizes, axis),
@@ -236,13 +242,16 @@ def _known(places: Mapping[int, Crossing | None]) -> tuple[np.ndarray, np.ndarra
     return np.array(list(known), float), np.array(list(known.values()))
 
 
-def _growing(places: Mapping[int, Crossing | None], axis: str) -> Claim:
+def _growing(data: xr.Dataset, places: Mapping[int, Crossing | None], axis: str) -> Claim:
     _, widths = _known(places)
     return Claim(
         name=f"the threshold grows with {axis}",
         says=f"a larger {axis} needs a wider network",
         finds="half of the runs reach zero loss from k = "
-        + ", ".join(f"{told(place)} ({axis} = {size})" for size, place in places.items()),
+        + ", ".join(
+            f"{told(data.sel({axis: size}), f'by_{axis}', 'k')} ({axis} = {size})"
+            for size in places
+        ),
         number=float(widths[-1] / widths[0]) if widths.size > 1 else float("nan"),
         holds=bool(widths.size == len(places) > 1 and np.all(np.diff(widths) > 0)),
     )
@@ -258,7 +267,7 @@ def _sufficient(places, sizes: Mapping[int, tuple[int, int]], axis: str) -> Clai
         finds=f"n²m is {least:.3g} to {room.max(initial=-np.inf):.3g} times the width at which "
         "half of the runs reach zero loss",
         number=least,
-        holds=least >= 1,
+        holds=bool(widths.size == len(places) and least >= 1),
         note="with the constant 1, which the theorem does not give; it is far from necessary"
         if least >= 10
         else "with the constant 1, which the theorem does not give",

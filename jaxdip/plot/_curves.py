@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from jaxdip.plot._style import (
+    LARGE,
     REFERENCE,
     SMALL,
     add_caption,
@@ -16,6 +17,7 @@ from jaxdip.plot._style import (
     finish_axes,
     is_dynamics,
 )
+from jaxdip.plot._ticks import label_log_axis
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,6 +30,8 @@ class Curve:
         values: what, shape (T,); parts that are not finite are left out.
         label: in the legend; by default from the name.
         kind: 'observed', a line; 'bound', thin and dotted in the same colour; 'points', markers.
+        low: the lower ends of bars around points, shape (T,); none by default.
+        high: their upper ends.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Curve:
     values: np.ndarray
     label: str | None = None
     kind: str = "observed"
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Panel:
         log_y: logarithmic values.
         marks: moments, by name: vertical lines.
         shaded: intervals of the abscissa, by name: where a hypothesis fails.
+        legend_above: sets the legend above the axes, for curves that leave it no room.
     """
 
     curves: Sequence[Curve]
@@ -60,9 +67,14 @@ class Panel:
     log_y: bool = True
     marks: Mapping[str, float] = dataclasses.field(default_factory=dict)
     shaded: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    legend_above: bool = False
 
 
 _KINDS = ("observed", "bound", "points")
+#: Behind text that may lie on curves.
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
+#: Names side by side in a legend above the axes.
+_BESIDE = 3
 
 
 def curves_plot(panels: Sequence[Panel], *, caption: str = "", columns: int = 2) -> Figure:
@@ -77,7 +89,7 @@ def curves_plot(panels: Sequence[Panel], *, caption: str = "", columns: int = 2)
         The figure.
 
     Raises:
-        ValueError: if there is nothing to draw, or a curve's arrays disagree.
+        ValueError: if there is nothing to draw, or a curve's arrays disagree, or bars have one end.
     """
     if not panels:
         raise ValueError("no panels to draw; pass at least one Panel")
@@ -105,29 +117,57 @@ def _draw(axes, panel: Panel) -> None:
         axes.axvline(at, color=REFERENCE, linewidth=1.0, linestyle=(0, (2 + 2 * index, 2)))
         axes.annotate(
             name, (at, 0.03), xycoords=("data", "axes fraction"), xytext=(2, 0),
-            textcoords="offset points", fontsize=SMALL, color="#333333", rotation=90,
+            textcoords="offset points", fontsize=SMALL, color="#333333", rotation=90, bbox=_PAPER,
         )  # fmt: skip
     if panel.log_x:
         axes.set_xscale("log")
     if panel.log_y:
         axes.set_yscale("log")
     finish_axes(axes, x=panel.x, y=panel.y, title=panel.title)
-    # Curves may fill the axes: the legend stays readable on top of them.
-    axes.legend(fontsize=SMALL, frameon=True, framealpha=0.85, edgecolor="none")
+    if panel.log_x:
+        label_log_axis(axes.xaxis)
+    if panel.log_y:
+        label_log_axis(axes.yaxis)
+    _add_legend(axes, panel)
+
+
+def _add_legend(axes, panel: Panel) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    if not panel.legend_above:
+        # Curves may fill the axes: the legend stays readable on top of them.
+        axes.legend(fontsize=SMALL, frameon=True, framealpha=0.85, edgecolor="none")
+        return
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(_BESIDE, len(labels)),
+        fontsize=SMALL, frameon=False, borderaxespad=0.2,
+    )  # fmt: skip
+    rows = -(-len(labels) // _BESIDE)
+    # A row of a legend is about twice as high as its letters.
+    axes.set_title(panel.title, fontsize=LARGE, pad=6 + 2 * SMALL * rows)
 
 
 def _styles(curves: Sequence[Curve]) -> Mapping[str, tuple[str, str, str]]:
-    """Label, colour and dash by name; many unknown names are a family, from dark to light."""
+    """Label, colour and dash by name; many unknown names are a family, from dark to light.
+
+    What is only a bound is none of a family: the others have the same colours without it.
+    """
     names = list(dict.fromkeys(curve.name for curve in curves))
     unknown = [name for name in names if not is_dynamics(name)]
     styles = {name: dynamics_style(name) for name in names}
-    for index, name in enumerate(unknown):
-        if len(unknown) > 3:
-            shade = 0.05 + 0.8 * index / (len(unknown) - 1)
-            styles[name] = (name, to_hex(colormaps["viridis"](shade)), "-")
-        else:
-            styles[name] = (name, dynamics_style(name, index)[1], "-")
-    return styles
+    if len(unknown) <= 3:
+        colours = {name: dynamics_style(name, index)[1] for index, name in enumerate(unknown)}
+    else:
+        drawn = {curve.name for curve in curves if curve.kind != "bound"}
+        family = [name for name in unknown if name in drawn]
+        shades = 0.05 + 0.8 * np.linspace(0, 1, len(family))
+        colours = dict.fromkeys(unknown, REFERENCE)
+        colours |= {
+            name: to_hex(colormaps["viridis"](shade))
+            for name, shade in zip(family, shades, strict=True)
+        }
+    return styles | {name: (name, colour, "-") for name, colour in colours.items()}
 
 
 def _draw_curve(axes, panel: Panel, curve: Curve, label: str, colour: str, dash: str) -> None:
@@ -146,8 +186,23 @@ def _draw_curve(axes, panel: Panel, curve: Curve, label: str, colour: str, dash:
     keep &= (values > 0) if panel.log_y else True
     label = label if curve.label is None else curve.label
     if curve.kind == "points":
+        _draw_bars(axes, curve, keep, colour)
         axes.plot(ts[keep], values[keep], "o", color=colour, markersize=4.5, label=label)
     elif curve.kind == "bound":
         axes.plot(ts[keep], values[keep], ":", color=colour, linewidth=1.6, label=label)
     else:
         axes.plot(ts[keep], values[keep], dash, color=colour, linewidth=1.6, label=label)
+
+
+def _draw_bars(axes, curve: Curve, keep: np.ndarray, colour: str) -> None:
+    if curve.low is None and curve.high is None:
+        return
+    if curve.low is None or curve.high is None:
+        raise ValueError(f"curve {curve.name!r}: bars have two ends; give low and high")
+    low, high = np.asarray(curve.low, float), np.asarray(curve.high, float)
+    if low.shape != keep.shape or high.shape != keep.shape:
+        raise ValueError(
+            f"curve {curve.name!r}: bars of shapes {low.shape} and {high.shape} for {keep.size} "
+            "points"
+        )
+    axes.vlines(np.asarray(curve.ts, float)[keep], low[keep], high[keep], color=colour, linewidth=1)

@@ -44,8 +44,8 @@ def test_frontiers():
             1.0,
             "the certificate asks for decades more width than convergence",
         ),
-        ("recovering", (1, 2), 0.2, "with m < n no width recovers"),
-        ("recovering", (3, 2), 0.5, "with m ≥ n a run that converges recovers"),
+        ("recovering", (1, 2), 0.2, "with m < n hardly any run recovers, whatever the width"),
+        ("recovering", (3, 2), 0.5, "with m > n about as many runs recover as converge"),
         ("certified", (3, 3), 0.1, "the certificate is dearest at m = n"),
     ],
 )
@@ -59,6 +59,21 @@ def test_spoiled_frontiers(variable, place, value, name):
         data["convergent"][0, 0] = 0.0
         data["convergent"][0, 1] = 0.0
     assert not verdicts(Certified(), data)[name]
+
+
+def test_the_dearest_certificate_is_asked_of_a_square_operator():
+    name = "the certificate is dearest at m = n"
+    assert not verdicts(Certified(), certified_data().sel(m=[1, 4, 8]))[name]
+    data = certified_data()
+    # Beyond every width that was tried.
+    data["certified"][2] = 0.0
+    assert verdicts(Certified(), data)[name]
+
+
+def test_a_square_operator_does_not_decide_whether_runs_recover():
+    data = certified_data()
+    data["recovering"][2, 1] = 0.3
+    assert verdicts(Certified(), data)["with m > n about as many runs recover as converge"]
 
 
 def posterior_data():

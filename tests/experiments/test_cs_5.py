@@ -26,7 +26,7 @@ def made(rise=1.0):
             "train": ((*dims, "step"), error),
             "error": ((*dims, "step"), error),
             "truth": ((*dims, "row", "column"), truth),
-            "last": ((*dims, "row", "column"), truth + 0.01),
+            "kept": ((*dims, "row", "column"), truth + 0.01),
             "zero_filled": ((*dims, "row", "column"), truth + 0.1),
             "parameters": ("object", [200, 100]),
         },
@@ -50,11 +50,19 @@ def test_the_rise_is_judged_in_norm(rise, holds):
 
 def test_a_decoder_worse_than_zero_filling_or_too_small_is_seen():
     data = made()
-    data["last"][1, 0] += 0.2
+    data["kept"][1, 0] += 0.2
     data["parameters"][1] = 60
     found = verdicts(data)
     assert not found["the decoder is better than zero-filling"]
     assert not found["the decoder is over-parametrised"]
+
+
+def test_a_spike_at_the_end_does_not_hide_that_the_data_were_fitted():
+    data = made()
+    data["train"] = data.train.copy()
+    data["train"][..., -1] = 0.5
+    (claim,) = [c for c in EXPERIMENT.claims(data) if c.name.startswith("the decoder is over")]
+    assert "falls to 0.001 of" in claim.finds
 
 
 def test_the_reference_is_the_scanned_object():

@@ -1,10 +1,15 @@
 """The verdicts on fitting speed and early stopping turn when the numbers are spoiled."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
+import jaxdip as jd
 from jaxdip.experiments import CSNoise
+from jaxdip.experiments._cs_noise import _network, pulled_back
+from jaxdip.problem import dense_jacobian
 
 STEPS = np.arange(101)
 TASKS = ["image", "noise", "denoising", "sensing"]
@@ -25,8 +30,17 @@ def made():
             "error": (dims, 0.5 * error),
             "train": (dims, 0.5 * error),
             "variance": (dims[:3], np.full((2, 4, 1), 0.5)),
+            "slope": (
+                ("direction", "network", "start"),
+                np.array([12.0, 8.0, 1.0])[:, None, None] * np.ones((3, 2, 5)),
+            ),
         },
-        coords={"network": ["fixed kernels", "trained kernels"], "task": TASKS, "step": STEPS},
+        coords={
+            "network": ["fixed kernels", "trained kernels"],
+            "task": TASKS,
+            "step": STEPS,
+            "direction": ["contrast", "image", "noise"],
+        },
     )
 
 
@@ -35,7 +49,7 @@ def verdicts(data):
 
 
 def test_the_expected_curves_hold():
-    assert list(verdicts(made()).values()) == [True] * 5
+    assert list(verdicts(made()).values()) == [True] * 6
 
 
 @pytest.mark.parametrize(
@@ -66,4 +80,39 @@ def test_parts_left_out_make_no_claims():
     names = [claim.name for claim in CSNoise(parts=("speed", "denoising")).claims(data)]
     assert "it is the fixed kernels that resist noise" not in names
     assert "compressive sensing needs none" not in names
-    assert len(names) == 3
+    assert len(names) == 4
+
+
+def test_the_gradient_is_judged_by_the_contrast_and_the_fixed_kernels():
+    name = "the gradient at the start prefers the image"
+    data = made()
+    data["slope"][1:, 1] = 20.0
+    assert verdicts(data)[name]
+    data["slope"][0, 0, :3] = 9.0
+    assert not verdicts(data)[name]
+
+
+def test_what_is_pulled_back_is_that_of_the_dense_jacobian():
+    kind, size, channels, layers = "fixed kernels", 16, 2, 1
+    image = jax.random.uniform(jax.random.key(1), (size, size))
+    key = jax.random.key(2)
+    point = {"image": image, "network": kind, "size": size, "channels": channels}
+    point |= {"layers": layers, "dtype": "float64"}
+    found = jax.jit(lambda key: pulled_back(key, point))(key)
+    generator, u = _network(key, kind, size, channels, layers, "float64")
+    A = jd.operators.Identity(image.shape)
+    J = dense_jacobian(jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=image), generator)
+    white = jax.random.normal(jd.key_for(key, "target"), image.shape)
+    for name, v in (("image", image), ("contrast", image - image.mean()), ("noise", white)):
+        expected = jnp.linalg.norm(J.T @ v.ravel()) / jnp.linalg.norm(v)
+        assert float(found[name]) == pytest.approx(float(expected), rel=1e-10)
+
+
+def test_the_histogram_counts_every_start():
+    data = made()
+    figure = CSNoise(starts=5)._histogram(data)
+    for axes in figure.axes:
+        for line in axes.get_lines():
+            x, y = line.get_data()
+            assert np.sum(y[1:-1:2]) == pytest.approx(1.0)
+            assert np.all(np.diff(x) >= 0)

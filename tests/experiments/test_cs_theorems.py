@@ -16,9 +16,11 @@ from jaxdip.generators import triangular_kernel
 def draws(error=0.01, bound=0.5):
     dims = ("spectrum", "signal", "m", "trial")
     shape = (2, 2, 2, 1000)
+    # Faster than γ^{m/3} in the square.
+    fall = np.array([1.0, 0.9 ** (48 / 5)])[None, None, :, None]
     return xr.Dataset(
         {
-            "error": (dims, np.full(shape, error)),
+            "error": (dims, np.full(shape, error) * fall),
             "bound": (dims, np.full(shape, bound)),
             "norm": (dims, np.ones(shape)),
         },
@@ -35,7 +37,7 @@ def verdicts(experiment, data):
 
 
 def test_errors_below_the_bound_hold():
-    assert list(verdicts(CSTheorem1(), draws()).values()) == [True] * 5
+    assert list(verdicts(CSTheorem1(), draws()).values()) == [True] * 6
 
 
 def test_too_many_errors_above_the_bound_are_seen():
@@ -55,8 +57,23 @@ def test_a_vacuous_bound_and_a_large_error_are_seen():
     name = "the bound says something for a triangular kernel"
     assert not verdicts(CSTheorem1(), data)[name]
     data["error"][0, 0, 1] = 100.0
-    name = "(8): an exponentially small error for a geometric spectrum"
+    name = "(8): the error is below the bound for a geometric spectrum"
     assert not verdicts(CSTheorem1(), data)[name]
+
+
+def test_the_error_of_a_geometric_spectrum_falls_with_gamma_to_a_third_of_m():
+    name = "(8): the error falls exponentially in m"
+    data = draws()
+    # 48 more measurements: γ^{48/3} in the square of the error, γ^8 in the error.
+    for power, holds in ((8.1, True), (7.9, False)):
+        data["error"][0, 0, 1] = 0.01 * 0.9**power
+        assert verdicts(CSTheorem1(), data)[name] is holds
+
+
+def test_a_bound_above_the_signal_is_told():
+    (claim,) = [c for c in CSTheorem1().claims(draws()) if c.name.startswith("(8): the error is")]
+    # C γ^{m/3}/(1 − γ) at m = 60 is about 450 · 0.12 · 10.
+    assert "above ‖x*‖²" in claim.note
 
 
 def test_the_fit_is_the_minimum_norm_solution():

@@ -85,6 +85,15 @@ def test_images_share_a_program_and_reach_the_function():
         assert float(found["mean"]) == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_the_named_image_alone_is_cropped():
+    trial = ImageTrial(lambda key, point: {"mean": jnp.mean(point["image"])})
+    point = {"size": 32, "dtype": "float32", "crop": "grass"}
+    for name in ("moon", "grass"):
+        pixels = trial.numbers({**point, "image": name})["image"]
+        expected = real_image(name, 32, "float32", crop=name == "grass")
+        np.testing.assert_array_equal(pixels, expected)
+
+
 def test_a_fit_records_errors_of_the_images_it_returns():
     g = DeepDecoder(channels=4, start=(4,), grid=(8,), layers=1, key=jax.random.key(0))
     u = g.latent(jax.random.key(1))
@@ -96,6 +105,8 @@ def test_a_fit_records_errors_of_the_images_it_returns():
     assert float(jnp.mean((g(u) - truth) ** 2)) == pytest.approx(error[0])
     assert float(jnp.mean((found["best"] - truth) ** 2)) == pytest.approx(error.min())
     assert float(jnp.mean((found["last"] - truth) ** 2)) == pytest.approx(error[-1])
+    least_loss = float(jnp.min(found["train"]))
+    assert float(jnp.mean((found["kept"] - problem.y) ** 2)) == pytest.approx(least_loss)
     assert found["train"][-1] < found["train"][0]
 
 

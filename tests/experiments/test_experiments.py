@@ -51,6 +51,16 @@ def test_the_list_names_all(capsys):
     assert all(kind.name in told for kind in EXPERIMENTS)
 
 
+def test_the_list_has_the_times_of_cpu_and_gpu(capsys):
+    assert main(["reproduce", "--list"]) == 0
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.split("  ")[-1].strip() == "paper, one GPU"
+    for kind, row in zip(EXPERIMENTS, rows, strict=True):
+        cells = [cell.strip() for cell in row.split("  ") if cell.strip()]
+        quick, paper = kind.costs["quick"], kind.costs["paper"]
+        assert cells == [kind.name, kind.title, quick.cpu, paper.cpu, paper.gpu]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -53,6 +53,25 @@ def test_a_spoiled_share_turns_a_verdict(cell, share, name):
     assert not verdicts(spoiled)[name]
 
 
+def test_a_missing_threshold_counts_by_its_side():
+    name = "the threshold grows with m"
+    spoiled = np.array(KNOWN)
+    # m = 1 and m = 2 begin above one half, and so does m = 4, which asks for no more width.
+    spoiled[1, 0] = 0.9
+    assert verdicts(spoiled)[name]
+    spoiled[3] = 0.95
+    assert not verdicts(spoiled)[name]
+
+
+def test_the_first_width_at_which_all_converge_is_told():
+    (claim,) = [c for c in GD1b().claims(table(KNOWN)) if c.name.startswith("m = 2")]
+    assert claim.finds.endswith("all runs converge from k = 100 on")
+    spoiled = np.array(KNOWN)
+    spoiled[1, 4] = 0.98
+    (claim,) = [c for c in GD1b().claims(table(spoiled)) if c.name.startswith("m = 2")]
+    assert claim.finds.endswith("never all runs")
+
+
 def test_a_run_goes_on_from_its_folder(tmp_path):
     experiment = GD1b.presets()["smoke"]
     lab = Lab(jax.random.key(0), folder=tmp_path)

@@ -54,6 +54,7 @@ def table(
     slope=0.95,
     end=0.9,
     start=2.5,
+    fall_by_k=0.0,
 ):
     """Failures around these log γ; 2/λ_max falls with n in such a way as the thresholds."""
     parts: dict[str, Any] = {
@@ -63,7 +64,7 @@ def table(
     fall = (np.asarray(over_n) - over_n[0]) / slope
     parts["edge_by_n"] = ("n", 10 ** (edge + 1.0 + fall))
     parts["inverse_L_by_n"] = ("n", 10 ** (inverse + 1.0 + fall))
-    parts["edge_by_k"] = ("k", np.full(3, 10.0**edge))
+    parts["edge_by_k"] = ("k", 10.0**edge * (WIDTHS / WIDTHS[0]) ** fall_by_k)
     parts["inverse_L_by_k"] = ("k", np.full(3, 10.0**inverse))
     parts["probed_start"] = ("draw", np.full(10, start))
     parts["probed_end"] = ("draw", np.array([end] + [0.9] * 9))
@@ -76,13 +77,19 @@ def verdicts(**spoiled):
 
 
 EXPLAINED = "the threshold is that of γ ≤ 1/L"
+PRINTED = "L falls with k as (10) does"
 
 
 def test_the_known_thresholds_hold_and_their_explanation_does_not():
     found = verdicts()
-    assert len(found) == 7
-    assert {name for name, holds in found.items() if not holds} == {EXPLAINED}
+    assert len(found) == 8
+    assert {name for name, holds in found.items() if not holds} == {EXPLAINED, PRINTED}
     assert verdicts(edge=1.0, inverse=1.5)[EXPLAINED]
+
+
+@pytest.mark.parametrize(("exponent", "holds"), [(1.0, True), (0.5, True), (0.3, False)])
+def test_a_kernel_that_shrinks_with_k_would_be_that_of_10(exponent, holds):
+    assert verdicts(fall_by_k=exponent)[PRINTED] is holds
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,11 @@ def test_deblurring_spoiled(name, spoiled):
     assert not verdicts(GD3a(), deblurred(**spoiled))[name]
 
 
-def series(best=0.3, last=0.31, half=0.31, gap=1e-4, data=None):
+def series(best=0.3, last=0.31, half=0.31, gap=1e-4, data=None, clean=900.0):
     start = 4000.0
     error = start * np.array([1, best, 0.35, half, last])
     found = recovery((0, 8, 20, 700, 1000), error, error, (0, 8, 1000), noise_norm=1000.0)
-    found["clean_norm"] = 3000.0
+    found["clean_norm"] = clean
     final = found.images.values[-1]
     found["inverted"] = (("row", "column"), final * (1 + gap))
     noise = np.random.default_rng(0).standard_normal((SIDE, SIDE)) if data is None else data
@@ -88,12 +88,13 @@ def series(best=0.3, last=0.31, half=0.31, gap=1e-4, data=None):
 def test_images_along_a_descent_as_stated():
     found = verdicts(GD3b(), series())
     assert found == dict.fromkeys(found, True)
-    assert len(found) == 4
+    assert len(found) == 5
 
 
 @pytest.mark.parametrize(
     ("name", "spoiled"),
     [
+        ("the observation is overwhelmed by noise", {"clean": 1100.0}),
         ("the observation shows nothing of the image", {"data": TRUTH}),
         ("the image gets better after a few iterations", {"best": 0.6, "last": 0.31}),
         ("it converges", {"half": 0.35}),

@@ -72,6 +72,7 @@ def test_thresholds_where_solutions_begin_to_exist():
         ("the threshold grows with n", False, {"over_n": [20, 40, 39, 100]}),
         ("the threshold grows with m", False, {"over_m": [40, 90, 80]}),
         ("n²m is enough, over n", False, {"over_n": [400, 410, 420, 430]}),
+        ("n²m is enough, over m", False, {"over_m": [40, 90, 1e6]}),
         (
             "the threshold is where solutions begin to exist, over m",
             False,

@@ -62,7 +62,7 @@ def verdicts(starts=(3.0, 5.0), powers=POWERS, speed=None, mu=MU):
 
 def test_one_mode_holds_all_but_what_is_wrong_above_one():
     found = verdicts()
-    assert len(found) == 7
+    assert len(found) == 9
     assert {name for name, holds in found.items() if not holds} == {ABOVE}
 
 
@@ -81,6 +81,17 @@ def test_runs_that_begin_below_one_say_nothing_above_it():
 )
 def test_a_spoiled_curve_turns_a_verdict(name, spoiled):
     assert not verdicts(**spoiled)[name]
+
+
+@pytest.mark.parametrize(
+    ("speed", "loss", "slide", "proof"),
+    [(0.2, False, False, False), (0.3, True, False, True), (0.55, True, True, True)],
+)
+def test_distances_have_half_of_the_exponent_of_the_loss(speed, loss, slide, proof):
+    found = verdicts(starts=(0.5, 0.8), speed=(speed, 1, 1, 1))
+    assert found["the loss falls exponentially for p = 0"] is loss
+    assert found["distances fall like exp(−μ²t/2) for p = 0"] is slide
+    assert found["distances fall like exp(−μ²t/4) for p = 0"] is proof
 
 
 def test_a_smaller_p_that_is_faster_above_one_holds():
