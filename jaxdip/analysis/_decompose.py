@@ -60,13 +60,30 @@ def by_svd(B: Array, rho: Array, count: int, vectors: bool, how: str) -> Decompo
     if vectors:
         # Columns of zeros complete the left vectors to a basis.
         B = jnp.pad(B, ((0, 0), (0, max(0, count - q))))
-        left, values, _ = jnp.linalg.svd(B, full_matrices=False)
+        left, values = _left_svd(B)
         left = left[:, :count]
     else:
-        left, values = None, jnp.linalg.svd(B, full_matrices=False, compute_uv=False)
+        left, values = None, jnp.linalg.svd(_tall(B), full_matrices=False, compute_uv=False)
     values = jnp.hypot(_first(values, count), rho)
     error = values[0] * ((max(m, q) + 10) * float(jnp.finfo(B.dtype).eps))
     return Decomposition(values, jnp.full_like(values, error), error, left, how)
+
+
+def _tall(B: Array) -> Array:
+    """B or Bᵀ, whose singular values are the same, with at least as many rows as columns.
+
+    LAPACK's columns are the rows of what JAX passes, so a wide matrix costs several times as much.
+    """
+    return B.T if B.shape[0] < B.shape[1] else B
+
+
+def _left_svd(B: Array) -> tuple[Array, Array]:
+    """Left singular vectors as columns, and singular values."""
+    if B.shape[0] < B.shape[1]:
+        _, values, right = jnp.linalg.svd(B.T, full_matrices=False)
+        return right.conj().T, values
+    left, values, _ = jnp.linalg.svd(B, full_matrices=False)
+    return left, values
 
 
 @eqx.filter_jit

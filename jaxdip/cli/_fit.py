@@ -11,6 +11,13 @@ from jaxdip.cli._runtime import UsageError
 
 #: Each rule; `oracle` needs the truth, `discrepancy` and `sure` the noise.
 RULES = ("discrepancy", "wmv", "emv", "held-out", "sure", "plateau", "oracle")
+#: The share of the data that held-out keeps out of the fit.
+HELD_OUT = 0.1
+#: Options that an optimiser has no use for, and why.
+_VAIN = {
+    "lbfgs": (("rate", "jitter", "clip"), "searches along a line at every step"),
+    "lm": (("rate", "tv", "weight_decay", "clip"), "damps its own steps on the squared error"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,15 +25,19 @@ class Fit:
     """Recovery by an optimiser, with stopping rules that watch one run side by side."""
 
     optimizer: Literal["gd", "igahd", "adam", "lbfgs", "lm"] | None = None
-    """Train by this instead of following --dynamics; adam where a --generator asks for one."""
+    """Train by this instead of following --dynamics; adam where a --generator asks for one. igahd
+    takes --alpha and --beta; by default β = √s, and α = 1/(4√s) or, of a small two-layer network
+    with real data, the smallest singular value of A J at the start if that is less."""
     rate: float | None = None
     """γ of gd, s of igahd, the learning rate of adam; by default 1/L, for adam 0.01."""
     stop: str | None = None
     """Rules to report, separated by commas: discrepancy, wmv and emv (variance of the outputs),
-    held-out, sure, plateau, oracle; by default all that cost nothing. 'none' for none. Python has
-    TheoremTime too, and rules joined by & and |."""
+    held-out, sure, plateau, oracle; by default all that cost nothing. 'none' for none. held-out
+    keeps 10 % of the data out of the fit, for all rules alike. Python has TheoremTime too, and
+    rules joined by & and |."""
     act: str | None = None
-    """The rules that end the run; by default discrepancy where there is noise. 'none' for none."""
+    """The rules that end the run; by default discrepancy where it is among those of --stop and
+    there is noise. 'none' for none."""
     patience: int = 1000
     """Steps without a better image after which wmv, emv, held-out and sure fire."""
     seeds: int = 1
@@ -74,6 +85,23 @@ class Fit:
                     raise UsageError(f"--tile and --{flag} do not go together; leave one out")
         _names("--stop", self.stop)
         _names("--act", self.act)
+        self._check_optimizer()
+
+    def _check_optimizer(self) -> None:
+        """Refuse what the optimiser would ignore."""
+        flags, why = _VAIN.get(self.optimizer or "adam", ((), ""))
+        for flag in flags:
+            if getattr(self, flag):
+                raise UsageError(
+                    f"--{flag.replace('_', '-')} says nothing with --optimizer {self.optimizer}, "
+                    f"which {why}; leave it out, or take --optimizer adam or gd"
+                )
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether a part of the data takes no part in the fit."""
+        named = [_names("--stop", self.stop), _names("--act", self.act)]
+        return any("held-out" in (names or ()) for names in named)
 
     def rules(
         self, noise: float, noise_norm: float, tau: float, truth: bool
@@ -91,11 +119,12 @@ class Fit:
         """
         needs = {"discrepancy": noise > 0, "sure": noise > 0, "oracle": truth}
         free = tuple(n for n in ("discrepancy", "emv", "plateau", "oracle") if needs.get(n, True))
+        shown = _names("--stop", self.stop)
+        shown = free if shown is None else shown
         act = _names("--act", self.act)
         if act is None:
-            act = ("discrepancy",) if noise > 0 and self.stop is None else ()
-        shown = _names("--stop", self.stop)
-        wanted = tuple(dict.fromkeys([*(free if shown is None else shown), *act]))
+            act = ("discrepancy",) if noise > 0 and "discrepancy" in shown else ()
+        wanted = tuple(dict.fromkeys([*shown, *act]))
         for name in wanted:
             if not needs.get(name, True):
                 lack = "the true image, which is not known" if name == "oracle" else "--noise > 0"
@@ -104,7 +133,7 @@ class Fit:
             "discrepancy": lambda: stopping.Discrepancy(noise_norm, tau),
             "wmv": lambda: stopping.WindowedVariance(patience=self.patience),
             "emv": lambda: stopping.ExponentialVariance(patience=self.patience),
-            "held-out": lambda: stopping.HeldOut(patience=self.patience),
+            "held-out": lambda: stopping.HeldOut(HELD_OUT, patience=self.patience),
             "sure": lambda: stopping.Sure(noise, patience=self.patience),
             "plateau": lambda: stopping.Plateau(self.patience, 0.01),
             "oracle": stopping.Oracle,

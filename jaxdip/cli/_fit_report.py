@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import jaxdip as jd
+from jaxdip._types import Array
 from jaxdip.cli._fit_run import FitProblem, FitRun, Recipe, seed_key, statistics
 from jaxdip.cli._outputs import plain, provenance, table, write_json, write_zarr
 from jaxdip.cli._result_name import result_name
@@ -21,6 +23,11 @@ from jaxdip.operators import AbstractLinearOperator
 from jaxdip.plot import StripImage, image_grid, image_strip, save, stopping_plot
 
 _SMALLEST_SSIM = 7  # pixels, the side of its window
+#: Data beyond white by more than their noise are shown on a scale of their own.
+_BRIGHTEST = 1.5
+#: The table's last digit, in decibels.
+_TOLD = 0.005
+_psnr, _ssim = jax.jit(psnr), jax.jit(ssim)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +45,11 @@ class FitRecovery:
     def whole(self) -> jd.Reconstruction | None:
         """The reconstruction of the image as a whole; None if it was made of tiles."""
         return self.run.result if isinstance(self.run.result, jd.Reconstruction) else None
+
+    @functools.cached_property
+    def seeds(self) -> Mapping[str, Any]:
+        """How the seeds ended and what their images are worth; nothing of tiles."""
+        return {} if self.whole is None else _over_seeds(self, self.whole)
 
 
 def write_fit(recovery: FitRecovery, out: Path) -> None:
@@ -71,17 +83,52 @@ def fit_text(recovery: FitRecovery, out: Path) -> str:
         similar = f"{quality['ssim']:.3f}" if "ssim" in quality else "-"
         chosen = "-" if name in run.images else "chose none"
         rows.append([name, _counted(step, chosen), decibels, similar, _counted(fired, "-")])
-    lines = [table(rows), *_reasons(run.result)]
-    seeds = {} if whole is None else _over_seeds(recovery, whole)
-    if recovery.recipe.fit.seeds > 1:
-        spread = seeds.get("psnr")
-        if spread is not None and spread["mean"] is not None:
-            lines.append(
-                f"over {recovery.recipe.fit.seeds} seeds: PSNR {spread['mean']:.2f} ± "
-                f"{spread['std']:.2f} dB, {seeds['failures']} failed"
-            )
+    lines = [table(rows)]
+    if _clipping_tells(recovery):
+        lines.append(
+            "PSNR and SSIM: of images clipped to [0, 1]; rules and curves see them unclipped"
+        )
+    lines += [*_reasons(run.result), *_seed_lines(recovery), *run.result.notes]
     lines.append(f"{run.seconds:.1f} s; written to {out}/")
     return "\n".join(lines)
+
+
+def _seed_lines(recovery: FitRecovery) -> list[str]:
+    """What several seeds did, together and rule by rule."""
+    count, seeds = recovery.recipe.fit.seeds, recovery.seeds
+    if count == 1:
+        return []
+    lines = ["images: of the first seed"]
+    told = _spread(seeds)
+    lines.append(f"over {count} seeds: {told + ', ' if told else ''}{seeds['failures']} failed")
+    for name, found in seeds["rules"].items():
+        told = _spread(found)
+        chosen = f"{found['chose']} of {count} chose an image"
+        lines.append(f"over {count} seeds, {name}: {told + ', ' if told else ''}{chosen}")
+    return lines
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    """Mean and spread of PSNR and SSIM, of which either may be missing."""
+    words = []
+    for name, title, digits, unit in (("psnr", "PSNR", 2, " dB"), ("ssim", "SSIM", 3, "")):
+        mean, std = (found.get(name, {}).get(key) for key in ("mean", "std"))
+        if mean is not None:
+            words.append(f"{title} {mean:.{digits}f} ± {std:.{digits}f}{unit}")
+    return ", ".join(words)
+
+
+def _clipping_tells(recovery: FitRecovery) -> bool:
+    """Whether an image leaves [0, 1] so far that its PSNR differs from what the rules saw."""
+    truth = recovery.problem.truth
+    if truth is None:
+        return False
+    for x in recovery.run.images.values():
+        quality = _quality(recovery, x)
+        seen = float(_psnr(jnp.asarray(x, truth.dtype), truth, 1.0))
+        if "psnr" in quality and abs(quality["psnr"] - seen) > _TOLD:
+            return True
+    return False
 
 
 def all_failed(recovery: FitRecovery) -> bool:
@@ -118,11 +165,22 @@ def _over_seeds(recovery: FitRecovery, result: jd.Reconstruction) -> dict[str, A
         "steps": np.asarray(result.steps).tolist(),
         "failures": sum(code == "diverged" for code in codes),
     }
-    if recovery.problem.truth is not None:
-        each = [_quality(recovery, np.asarray(x)) for x in result.x]
-        for name in each[0]:
-            found[name] = statistics(np.asarray([one.get(name, np.nan) for one in each]))
+    found |= _qualities(recovery, result.x)
+    found["rules"] = {
+        name: {
+            "chose": int(np.sum(np.asarray(stop.step) >= 0)),
+            **_qualities(recovery, stop.x),
+        }
+        for name, stop in result.stops.items()
+    }
     return found
+
+
+def _qualities(recovery: FitRecovery, images: Array) -> dict[str, Any]:
+    """Mean and spread of PSNR and SSIM over images; NaN of one that is not finite."""
+    each = [_quality(recovery, np.asarray(x)) for x in images]
+    names = dict.fromkeys(name for one in each for name in one)
+    return {name: statistics(np.asarray([one.get(name, np.nan) for one in each])) for name in names}
 
 
 def _quality(recovery: FitRecovery, x: np.ndarray) -> dict[str, float]:
@@ -131,9 +189,9 @@ def _quality(recovery: FitRecovery, x: np.ndarray) -> dict[str, float]:
     if truth is None or not np.isfinite(x).all():
         return {}
     shown = jnp.clip(jnp.asarray(x, truth.dtype), 0, 1)
-    found = {"psnr": float(psnr(shown, truth, 1.0))}
+    found = {"psnr": float(_psnr(shown, truth, 1.0))}
     if min(truth.shape[:2]) >= _SMALLEST_SSIM:
-        found["ssim"] = float(ssim(shown, truth, 1.0))
+        found["ssim"] = float(_ssim(shown, truth, 1.0))
     return found
 
 
@@ -158,7 +216,9 @@ def _figures(recovery: FitRecovery) -> dict[str, Any]:
             continue
         stop = None if result is None else result.stops.get(name)
         step = None if stop is None else int(stop.step[0])
-        strip.append(StripImage(name, x, _note(recovery, x, step)))
+        # The average of a short run holds much of its start; its errors would hide all others.
+        scales = name != "average"
+        strip.append(StripImage(name, x, _note(recovery, x, step), scales=scales))
     figures = {"report": image_strip(strip, truth=truth, caption=recovery.caption)}
     if result is None:
         return figures
@@ -167,6 +227,7 @@ def _figures(recovery: FitRecovery) -> dict[str, Any]:
         trace["step"],
         trace["residual"],
         psnr=trace.get("psnr"),
+        psnr_label="PSNR in dB, before clipping to [0, 1]",
         marks={name: np.asarray(stop.step) for name, stop in result.stops.items()},
         noise_norm=problem.noise_norm or None,
         caption=recovery.caption,
@@ -180,14 +241,18 @@ def _observation(problem: FitProblem) -> np.ndarray:
     """The data as an image: themselves if they are one, otherwise what A* makes of them."""
     y, operator = problem.y, problem.operator
     if y.ndim in (2, 3) and not jnp.iscomplexobj(y) and (y.ndim == 2 or y.shape[-1] in (1, 3)):
-        # Beyond white, such as a sinogram's sums along rays, the largest value becomes white.
-        largest = float(jnp.max(y))
-        return np.asarray(y) / (1.0 if largest <= 1.5 else largest)
+        return _within_white(np.asarray(y))
     if isinstance(operator, AbstractLinearOperator):
         seen = np.asarray(operator.adjoint(y))
-        return np.abs(seen) if np.iscomplexobj(seen) else seen
-    flat = np.abs(np.asarray(y)).reshape(-1, y.shape[-1])
-    return flat / (flat.max() or 1.0)
+        return _within_white(np.abs(seen) if np.iscomplexobj(seen) else seen)
+    first = np.abs(np.asarray(y[0]))
+    return first / (first.max() or 1.0)
+
+
+def _within_white(seen: np.ndarray) -> np.ndarray:
+    """Far beyond white, as sums along rays are, the largest modulus becomes white."""
+    largest = float(np.max(np.abs(seen)))
+    return seen if largest <= _BRIGHTEST else seen / largest
 
 
 def _vectors(recovery: FitRecovery, result: jd.Reconstruction) -> Any:
@@ -269,8 +334,7 @@ def _ends(recovery: FitRecovery) -> dict[str, Any]:
         }
         for name, stop in run.result.stops.items()
     }
-    seeds = _over_seeds(recovery, run.result)
-    return {"reason": run.result.reason, "stops": stops, "seeds": seeds}
+    return {"reason": run.result.reason, "stops": stops, "seeds": recovery.seeds}
 
 
 def _write_image(recovery: FitRecovery, x: np.ndarray, out: Path, name: str) -> None:

@@ -1,8 +1,9 @@
 """A recovery by an optimiser, whole or by tiles."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from jaxdip._types import Array, Key
 from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._fit import Fit
 from jaxdip.cli._memory import check_memory, memory_line
-from jaxdip.cli._network import Network
+from jaxdip.cli._network import Damping, Network
 from jaxdip.cli._outputs import make_folder
 from jaxdip.cli._runtime import Interrupt, UsageError, progress_bar
 from jaxdip.generators import AbstractGenerator
@@ -69,7 +70,7 @@ class Recipe:
     """How it is recovered: network, optimiser, loss, steps.
 
     Attributes:
-        fit, architecture, network: the options.
+        fit, architecture, network, damping: the options.
         steps, records: how many.
         tau: of the discrepancy principle.
         seed: of everything.
@@ -78,6 +79,7 @@ class Recipe:
     fit: Fit
     architecture: Architecture
     network: Network
+    damping: Damping
     steps: int
     records: int
     tau: float
@@ -95,11 +97,15 @@ class Recipe:
     def options(self) -> dict[str, Any]:
         """What the optimiser is given, whole or by tiles."""
         fit = self.fit
+        method: dict[str, Any] = {"optimizer": self.optimizer, "step_size": fit.rate}
+        if self.optimizer == "igahd":
+            # What is None is filled in from the problem.
+            numbers = (fit.rate, self.damping.alpha, self.damping.beta)
+            method = {"optimizer": jd.IGAHD(*numbers)}
         return {
+            **method,
             "steps": self.steps,
             "loss": self.network.build_loss(),
-            "optimizer": self.optimizer,
-            "step_size": fit.rate,
             "every": max(1, self.steps // self.records),
             "average": fit.average or None,
             "jitter": fit.jitter or None,
@@ -154,7 +160,10 @@ def run_fit(problem: FitProblem, recipe: Recipe, out: Path, interrupt: Interrupt
         **recipe.options(),
     }
     pieces = tile_count(shape, fit.tile, fit.overlap) if fit.tile else fit.seeds
-    with progress_bar(recipe.optimizer, recipe.records * pieces) as bar:
+    with (
+        progress_bar(recipe.optimizer, recipe.records * pieces) as bar,
+        _flags_named(fit.resume),
+    ):
 
         def watch(progress: jd.Progress) -> bool:
             bar.update(1)
@@ -180,6 +189,22 @@ def run_fit(problem: FitProblem, recipe: Recipe, out: Path, interrupt: Interrupt
                 resume=file if fit.resume else None,
             )
     return FitRun(result, _images(result), time.perf_counter() - begin, act, interrupt.asked)
+
+
+@contextlib.contextmanager
+def _flags_named(resumed: bool) -> Iterator[None]:
+    """Let a checkpoint of another run be refused in the words of the command line.
+
+    Raises:
+        UsageError: for such a checkpoint.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not resumed:
+            raise
+        told = str(error).replace("leave resume out", "leave --resume out")
+        raise UsageError(told) from error
 
 
 def _images(result: jd.Reconstruction | jd.TiledReconstruction) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 import jaxdip as jd
 from jaxdip._types import Key
+from jaxdip.cli._mask_file import read_mask
 from jaxdip.cli._runtime import UsageError
 from jaxdip.imaging import read_kernel
 
@@ -22,8 +23,8 @@ Kind = Literal[
     "blur", "motion-blur", "mask", "identity", "super-resolution", "gaussian", "spectrum",
     "hadamard", "fourier", "dct", "mri", "tomography", "coded-diffraction",
 ]  # fmt: skip
-#: Operators whose observation is an image of the signal's own size.
-IMAGES = ("blur", "motion-blur", "identity")
+#: Operators whose observation is an image: of the signal's size, with holes, or coarser.
+IMAGES = ("blur", "motion-blur", "identity", "mask", "super-resolution")
 #: Options of some operators only.
 _OPTIONS = {
     "--blur-std": ("blur",),
@@ -33,6 +34,7 @@ _OPTIONS = {
     "--motion": ("motion-blur",),
     "--motion-angle": ("motion-blur",),
     "--keep": ("mask",),
+    "--mask": ("mask",),
     "--factor": ("super-resolution",),
     "--measurements": ("gaussian", "hadamard", "fourier", "dct"),
     "--spectrum-low": ("spectrum",),
@@ -72,7 +74,10 @@ class Forward:
     motion_angle: float = 0.0
     """motion-blur: its direction in degrees, counter-clockwise from the rows."""
     keep: float = 0.5
-    """mask: the share of values kept, in ]0, 1]."""
+    """mask: the share of pixels kept, in ]0, 1]; of a colour image whole pixels."""
+    mask: Path | None = None
+    """mask: a file that says which pixels are kept instead: an image, kept where lighter than
+    middle gray, or .npy, kept where an entry exceeds 0.5; of the image's working size."""
     factor: int = 4
     """super-resolution: how many fine pixels a coarse one has along each side."""
     measurements: int | None = None
@@ -118,13 +123,15 @@ class Forward:
             require(self.measurements >= 1, "--measurements", self.measurements, "at least 1")
 
     def check_options(self, given: Set[str]) -> None:
-        """Refuse options of other operators."""
+        """Refuse options of other operators, and two that exclude each other."""
         for flag, operators in _OPTIONS.items():
             if flag in given and self.operator not in operators:
                 raise UsageError(
                     f"{flag} says nothing with --operator {self.operator}; leave it out, or take "
                     f"--operator {' or '.join(operators)}"
                 )
+        if {"--keep", "--mask"} <= given:
+            raise UsageError("--keep says nothing with --mask, which says what is kept; leave one")
 
     def build(self, shape: tuple[int, ...], key: Key) -> jd.operators.AbstractOperator:
         """The operator on images of this shape."""
@@ -139,15 +146,19 @@ class Forward:
             kernel = jnp.asarray(ops.motion_kernel(self.motion, self.motion_angle))
             return ops.Blur(kernel, shape=shape, boundary=self.boundary)
         if kind == "mask":
-            some = round(self.keep * n) >= 1
-            require(some, "--keep", self.keep, f"enough to keep one of {n} values")
-            return ops.Mask.random(shape, self.keep, key)
+            return self._build_mask(shape, key)
         if kind == "identity":
             return ops.Identity(shape)
         if kind == "super-resolution":
+            divides = all(side % self.factor == 0 for side in shape[:2])
+            expected = (
+                f"a divisor of both sides of the image, {shape[0]} × {shape[1]} pixels; take "
+                "another, or another --size"
+            )
+            require(divides, "--factor", self.factor, expected)
             return ops.SuperResolution(shape, self.factor)
         if kind in _SUBSAMPLED:
-            return _SUBSAMPLED[kind](shape, self._measurements(n), key)
+            return self._build_transform(shape, key)
         if kind in ("mri", "tomography", "coded-diffraction"):
             return self._build_scanner(shape, key)
         m = self._measurements(n) if kind == "gaussian" else n
@@ -163,6 +174,33 @@ class Forward:
             n, key, self.spectrum_low, self.spectrum_high, in_shape=shape
         )
 
+    def _build_mask(self, shape: tuple[int, ...], key: Key) -> jd.operators.Mask:
+        """Whole pixels, drawn or from a file."""
+        if self.mask is not None:
+            return jd.operators.Mask(read_mask(self.mask, shape))
+        grid = shape[:2]
+        pixels = math.prod(grid)
+        some = round(self.keep * pixels) >= 1
+        require(some, "--keep", self.keep, f"enough to keep one of {pixels} pixels")
+        drawn = jd.operators.Mask.random(grid, self.keep, key)
+        keep = jnp.zeros(pixels, bool).at[drawn.index].set(True)
+        keep = keep.reshape(grid + (1,) * (len(shape) - 2))
+        return jd.operators.Mask(jnp.broadcast_to(keep, shape))
+
+    def _build_transform(self, shape: tuple[int, ...], key: Key) -> jd.operators.AbstractOperator:
+        """Some rows of a fast transform."""
+        n, m = math.prod(shape), self._measurements(math.prod(shape))
+        if self.operator == "hadamard" and n & (n - 1):
+            colours = " and --gray" if len(shape) == 3 else ""
+            raise UsageError(
+                f"--operator hadamard takes a power of two pixel values, got {n} of an image of "
+                f"shape {shape}; take --operator dct, or a square image with --size 64{colours}"
+            )
+        most = (n - 1) // 2 if self.operator == "fourier" else n
+        expected = f"at most {most} for {n} pixel values and --operator {self.operator}"
+        require(m <= most, "--measurements", m, expected)
+        return _SUBSAMPLED[self.operator](shape, m, key)
+
     def _build_scanner(self, shape: tuple[int, ...], key: Key) -> jd.operators.AbstractOperator:
         """Operators on one gray image."""
         if len(shape) != 2:
@@ -170,6 +208,9 @@ class Forward:
         height, width = shape
         real = jnp.result_type(float)
         if self.operator == "mri":
+            some = round(width / self.acceleration) >= 1
+            expected = f"enough to keep one of {width} columns, less than {2 * width}"
+            require(some, "--acceleration", self.acceleration, expected)
             mask = jd.operators.cartesian_mask(
                 (height, width), self.acceleration, None, key, density=self.density
             )
@@ -187,7 +228,7 @@ class Forward:
         return jd.operators.Radon(width, angles)
 
     def describe(self, shape: tuple[int, ...]) -> str:
-        """The operator in a few words."""
+        """The operator on images of a shape in a few words."""
         n, m = math.prod(shape), self._measurements(math.prod(shape))
         gaussian = f"Gaussian blur, std {self.blur_std:g} px, radius {self.blur_radius}"
         blur = gaussian if self.blur_kernel is None else f"blur by {self.blur_kernel.name}"
@@ -195,7 +236,9 @@ class Forward:
             "blur": f"{blur}, {self.boundary} boundary",
             "motion-blur": f"motion blur, {self.motion:g} px at {self.motion_angle:g}°, "
             f"{self.boundary} boundary",
-            "mask": f"random mask, {self.keep:.3g} of the values kept",
+            "mask": f"random mask, {self.keep:.3g} of the pixels kept"
+            if self.mask is None
+            else f"mask from {self.mask.name}",
             "identity": "identity",
             "super-resolution": f"{self.factor}× super-resolution, cubic kernel",
             "gaussian": f"Gaussian matrix, {m} × {n}, entries N(0, 1/m)",

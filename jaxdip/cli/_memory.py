@@ -4,6 +4,7 @@ import math
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -38,7 +39,7 @@ def memory_line(memory: Memory, tile: str) -> str:
 
 
 def check_memory(memory: Memory) -> None:
-    """Refuse a run that takes more than the machine has.
+    """Refuse a run that takes more than there is.
 
     Raises:
         UsageError: if it does; nothing is refused where a device has memory of its own.
@@ -74,12 +75,48 @@ def check_resampling(old: tuple[int, ...], new: tuple[int, ...]) -> None:
     _check(size, f"an image of shape {old} brought to {new} takes")
 
 
+def available(groups: Path = Path("/sys/fs/cgroup"), mine: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes that this process may take: the machine's, or less where a container or a job has less.
+
+    Args:
+        groups: where Linux shows control groups (version 2), each with its `memory.max`.
+        mine: the file that says to which of them this process belongs.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    # The limit of a group holds for all groups within, so those above count too.
+    own = groups / _group(mine)
+    for folder in (own, *own.parents):
+        if folder.is_relative_to(groups):
+            limits += _number(folder / "memory.max")
+    return min(limits)
+
+
+def _group(mine: Path) -> str:
+    """The group's path below the root of them; the root where nothing is known."""
+    try:
+        lines = mine.read_text().splitlines()
+    except OSError:
+        return ""
+    paths = [line.removeprefix("0::") for line in lines if line.startswith("0::")]
+    # Seen from inside a container, a group may lie above the root that is shown: /../….
+    return paths[0].strip("/") if paths and ".." not in Path(paths[0]).parts else ""
+
+
+def _number(file: Path) -> list[int]:
+    """What the file limits; nothing where it says 'max' or is not there."""
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return []
+    return [int(text)] if text.isdecimal() else []
+
+
 def _check(wanted: int, what: str) -> None:
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    there = available()
     if wanted > there:
         raise UsageError(
-            f"{what} {wanted / _MIB:.0f} MiB, this machine has {there / _MIB:.0f}; take a smaller "
-            "--size, fewer --channels or a smaller --width, --precision float32, or --tile"
+            f"{what} {wanted / _MIB:.0f} MiB, this process may take {there / _MIB:.0f}; take a "
+            "smaller --size, fewer --channels or a smaller --width, --precision float32, or --tile"
         )
 
 

@@ -110,15 +110,20 @@ class Damping:
         if self.beta is not None:
             require(0 <= self.beta < math.inf, "--beta", self.beta, "at least 0 and finite")
 
-    def check_step(self, s: float) -> None:
-        """Refuse an α that a squared step s of IGAHD cannot carry: 1 − α√s would be negative."""
+    def check_step(self, s: float, flag: str = "--step-size") -> None:
+        """Refuse an α that a squared step s of IGAHD cannot carry: 1 − α√s would be negative.
+
+        Args:
+            s: the squared step.
+            flag: the option that sets it.
+        """
         if self.alpha is None:
             return
         momentum = self.alpha * s**0.5
         if momentum > 1 + 1e-6:
             raise UsageError(
                 f"--alpha {self.alpha:g}: with step size {s:.3g}, α√s = {momentum:.3g}, expected "
-                f"at most 1 for igahd; take --alpha at most {s**-0.5:.3g}, or a smaller --step-size"
+                f"at most 1 for igahd; take --alpha at most {s**-0.5:.3g}, or a smaller {flag}"
             )
 
     def numbers(self, problem: jd.Problem, generator: jd.TwoLayer, s: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import jaxdip as jd
 from jaxdip._types import Array
 from jaxdip.cli._architecture import Architecture
 from jaxdip.cli._certificates import certificates
-from jaxdip.cli._fit import Fit
+from jaxdip.cli._fit import HELD_OUT, Fit
 from jaxdip.cli._fit_report import FitRecovery, all_failed, fit_text, write_fit
 from jaxdip.cli._fit_run import FitProblem, Recipe, run_fit
 from jaxdip.cli._forward import IMAGES, Forward, linear, require
@@ -37,7 +37,9 @@ from jaxdip.imaging import Image, image_names
 from jaxdip.reconstruction import tile_shape
 
 #: Options of one of the two ways only.
-_OF_DYNAMICS = frozenset({"--dynamics", "--step-size", "--alpha", "--beta", "--certify", "--peak"})
+_OF_DYNAMICS = frozenset({"--dynamics", "--step-size", "--certify", "--peak"})
+#: Options of inertial dynamics, one of which is an optimiser too.
+_OF_INERTIA = frozenset({"--alpha", "--beta"})
 _OF_FIT = frozenset(
     {
         *("--rate", "--stop", "--act", "--patience", "--seeds", "--average", "--jitter", "--clip"),
@@ -90,7 +92,8 @@ class Recover:
     """Working units of --dynamics: the value of white. The start, of order 1, is then nearly
     black. With --optimizer white is 1."""
     observed: bool = False
-    """IMAGE is the measurement itself (blur, identity): nothing is simulated, no truth is known."""
+    """IMAGE is the measurement itself, of --size: a blurred or noisy image, one with holes (by
+    --mask), or with super-resolution the coarse one. Nothing is simulated, no truth is known."""
     out: Path = Path("recovered")
     """The folder to write to."""
     config: Path | None = None
@@ -123,6 +126,10 @@ class Recover:
                 f"--observed with --operator {self.forward.operator}: a measurement that is itself "
                 f"an image needs --operator {', '.join(IMAGES)}"
             )
+        if self.observed and self.forward.operator == "mask" and self.forward.mask is None:
+            raise UsageError(
+                "--observed --operator mask needs --mask FILE, which says what was measured"
+            )
 
     @property
     def _fits(self) -> bool:
@@ -132,12 +139,21 @@ class Recover:
     def _check_way(self, given: Set[str]) -> None:
         """Refuse options of the way that was not taken."""
         taken, other = ("--optimizer", _OF_DYNAMICS) if self._fits else ("--dynamics", _OF_FIT)
+        if self._fits and self.fit.optimizer != "igahd":
+            other = other | _OF_INERTIA
         wrong = sorted(given & other)
         if wrong:
             raise UsageError(
                 f"{wrong[0]} says nothing with {taken}; leave it out, or "
                 + ("leave --optimizer and --generator out" if self._fits else "add --optimizer")
             )
+        if self.fit.optimizer == "lm" and self.network.loss != "mse":
+            raise UsageError(
+                f"--loss {self.network.loss} says nothing with --optimizer lm, which is for mse; "
+                "take --optimizer lbfgs, adam or gd"
+            )
+        if self.fit.optimizer == "igahd" and self.fit.rate is not None:
+            self.damping.check_step(self.fit.rate, "--rate")
 
     def run(self) -> int:
         """Recover, write and print; the exit status."""
@@ -177,6 +193,7 @@ class Recover:
         """Refuse sizes that the machine cannot hold, by shapes alone: nothing is made yet."""
         shape = working_shape(image, self.size, self.gray)
         check_resampling(image.pixels.shape, shape)
+        shape = self._signal_shape(shape)
         part = tile_shape(shape, self.fit.tile) if self.fit.tile else shape
         build, key = self.architecture.build, jax.random.key(0)
         check_network(eqx.filter_eval_shape(build, part, self.network, key), part)
@@ -184,8 +201,8 @@ class Recover:
     def _run_fit(self, image: Image) -> int:
         """Recover by an optimiser."""
         recipe = Recipe(
-            self.fit, self.architecture, self.network, self.steps, self.records, self.tau,
-            self.machine.seed,
+            self.fit, self.architecture, self.network, self.damping, self.steps, self.records,
+            self.tau, self.machine.seed,
         )  # fmt: skip
         with catch_interrupt() as interrupt:
             problem = self._observe(image)
@@ -210,12 +227,23 @@ class Recover:
         """The data, in units of white."""
         key = jax.random.key(self.machine.seed)
         pixels = prepare(image, self.size, self.gray)
-        operator = self.forward.build(pixels.shape, jd.key_for(key, "operator"))
+        shape = self._signal_shape(pixels.shape)
+        operator = self.forward.build(shape, jd.key_for(key, "operator"))
         noise = self.forward.noise
         if self.observed:
-            return FitProblem(operator, pixels, None, noise)
+            return FitProblem(operator, self._given(operator, pixels), None, noise)
         y = jd.measure(operator, pixels, noise=noise, key=jd.key_for(key, "noise")).y
         return FitProblem(operator, y, pixels, noise)
+
+    def _signal_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Of the image that is to be recovered, from that of the image that was given."""
+        if not self.observed or self.forward.operator != "super-resolution":
+            return shape
+        return (*(self.forward.factor * side for side in shape[:2]), *shape[2:])
+
+    def _given(self, operator: jd.operators.AbstractOperator, pixels: Array) -> Array:
+        """The data of a measurement that is an image: of one with holes, what is around them."""
+        return operator(pixels) if self.forward.operator == "mask" else pixels
 
     def _fit_caption(self, recipe: Recipe, problem: FitProblem) -> str:
         fit = self.fit
@@ -227,13 +255,14 @@ class Recover:
             )
             if value
         ]  # fmt: skip
+        held = f" {HELD_OUT:.0%} of the data held out of the fit." if fit.holds_out else ""
         tiles = f" Tiles of {fit.tile} pixels, {fit.overlap} shared." if fit.tile else ""
         seeds = f"Seed {self.machine.seed}" + (f", {fit.seeds} starts" if fit.seeds > 1 else "")
         given = "Measurement given; its noise taken as" if self.observed else "Noise: Gaussian,"
         return (
             f"Operator: {self.forward.describe(problem.operator.in_structure.shape)}. {given} std "
             f"{problem.noise:g} of white. {self.architecture.describe(self.network)}; "
-            f"{', '.join([recipe.optimizer, *extras])}, at most {self.steps} steps.{tiles} "
+            f"{', '.join([recipe.optimizer, *extras])}, at most {self.steps} steps.{held}{tiles} "
             f"{seeds}, {self.machine.precision}, {device_name()}. {version_line()}."
         )
 
@@ -241,11 +270,12 @@ class Recover:
         """The problem, the network at its start, and the true image where it is known."""
         key = jax.random.key(self.machine.seed)
         pixels = self.peak * prepare(image, self.size, self.gray)
-        operator = linear(self.forward, pixels.shape, jd.key_for(key, "operator"))
+        shape = self._signal_shape(pixels.shape)
+        operator = linear(self.forward, shape, jd.key_for(key, "operator"))
         if not jnp.any(pixels > 0):
             raise UsageError(f"{image.source}: black everywhere; expected an image to recover")
-        generator, u = self.network.build(pixels.shape, key)
-        y, truth = pixels, None
+        generator, u = self.network.build(shape, key)
+        y, truth = self._given(operator, pixels), None
         if not self.observed:
             noise = self.forward.noise * self.peak
             y = jd.measure(operator, pixels, noise=noise, key=jd.key_for(key, "noise")).y

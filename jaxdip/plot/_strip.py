@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from jaxdip.plot._style import LARGE, SMALL, add_caption, broken
 
 _WIDTH, _COLUMNS = 1.75, 7  # inches; images in a row
+_PAD = 0.08  # inches above and below each row, without which titles may be cut
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,12 +23,15 @@ class StripImage:
         image: (H, W) or (H, W, 3), in the truth's units; complex images are shown by modulus.
         note: a line under it, such as its PSNR.
         compared: whether its error is drawn, if the truth is known.
+        scales: whether its error counts for the scale that all error maps share; larger ones than
+            that are drawn in its brightest colour.
     """
 
     title: str
     image: np.ndarray
     note: str = ""
     compared: bool = True
+    scales: bool = True
 
 
 def image_strip(
@@ -39,8 +44,8 @@ def image_strip(
 ) -> Figure:
     """A row of images and, below each that is compared, the map of its error.
 
-    All error maps share one scale, up to the 99.5 % quantile of all of them. More than seven images
-    take several rows.
+    All error maps share one scale, up to the 99.5 % quantile of those whose `scales` is true, or of
+    all if it is true of none. More than seven images take several rows.
 
     Args:
         images: at least one.
@@ -64,20 +69,21 @@ def image_strip(
         shown.insert(0, StripImage("truth", truth, compared=False))
         errors.insert(0, None)
     maps = [error for error in errors if error is not None]
+    counted = [e for one, e in zip(shown, errors, strict=True) if e is not None and one.scales]
     bands = -(-len(shown) // _COLUMNS)
     # Even bands: eight images are four and four, not seven and one.
     columns = -(-len(shown) // bands)
     each = 2 if maps else 1
     rows, across = np.shape(shown[-1].image)[:2]
-    height = _WIDTH * min(max(rows / across, 0.3), 2.0) + 0.45
+    height = _WIDTH * min(max(rows / across, 0.3), 2.0) + 0.6
     width = max(_WIDTH * columns + 0.7, 4.5)
     caption_height = 0.15 * len(broken(caption, width).splitlines())
     size = (width, height * each * bands + caption_height)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=_PAD))
     axes = figure.subplots(each * bands, columns, squeeze=False)
     for panel in axes.ravel():
         panel.set_axis_off()
-    top = _top(maps)
+    top = _top(counted or maps)
     picture = None
     for index, (one, error) in enumerate(zip(shown, errors, strict=True)):
         band, column = divmod(index, columns)
@@ -88,7 +94,11 @@ def image_strip(
             picture = panel.imshow(error, cmap="inferno", vmin=0.0, vmax=top)
             _bare(panel)
     if picture is not None:
-        bar = figure.colorbar(picture, ax=axes[1::2].ravel().tolist(), fraction=0.02, pad=0.01)
+        beyond = any(np.nanmax(error, initial=0.0) > top for error in maps)
+        bar = figure.colorbar(
+            picture, ax=axes[1::2].ravel().tolist(), fraction=0.02, pad=0.01,
+            extend="max" if beyond else "neither",
+        )  # fmt: skip
         bar.ax.tick_params(labelsize=SMALL)
         bar.set_label(f"|x − x̄| / {unit}", fontsize=SMALL)
     add_caption(figure, caption)

@@ -10,13 +10,14 @@ import numpy as np
 
 from jaxdip._random import key_for
 from jaxdip._types import Array, Key, Tree
-from jaxdip.dynamics import AbstractDescent, Scales
+from jaxdip.dynamics import AbstractDescent
 from jaxdip.generators import AbstractGenerator
 from jaxdip.imaging import Image
 from jaxdip.losses import AbstractLoss
 from jaxdip.operators import AbstractOperator, Mask
 from jaxdip.operators import Callable as Wrapped
 from jaxdip.problem import Problem, check_generator, parametrize
+from jaxdip.reconstruction._damping import resolve
 from jaxdip.reconstruction._loop import Held, Loop, Probes
 from jaxdip.reconstruction._objective import Objective
 from jaxdip.reconstruction._settings import Schedule, Terms, as_truth, one_of
@@ -109,7 +110,7 @@ def lane(given: Given, generator: AbstractGenerator, u: Array, key: Key) -> Lane
     check_generator(problem, generator)
     signal = jax.eval_shape(generator, problem.u)
     held, problem = _hold_out(one_of(HeldOut, given.rules), problem, key)
-    descent, notes = given.descent.resolve(Scales(problem, generator))
+    descent, notes = resolve(given.descent, problem, generator)
     parameters, theta = parametrize(problem, generator)
     truth = as_truth(given.truth, signal.shape, signal.dtype)
     loop = Loop(

@@ -83,7 +83,9 @@ def reconstruct(
         optimizer: 'gd', 'igahd', 'adam', 'lbfgs' or 'lm', a discrete dynamics, or an optax
             transformation.
         step_size: of an optimiser by name: γ of 'gd', the squared step s of 'igahd', the learning
-            rate of 'adam'. By default 1/L, for 'adam' 0.01.
+            rate of 'adam'. By default 1/L, for 'adam' 0.01. α and β of 'igahd' are the defaults of
+            `IGAHD`, but α = 1/(4√s) unless the network is a small `TwoLayer` and the data are few
+            and real; give them as `optimizer=IGAHD(s, alpha, beta)`.
         stop: stopping rules by name.
         act: the names of the rules that end the run, by default all; the others are only reported.
         every: steps between records, by default a hundredth of `steps`.

@@ -8,6 +8,7 @@ import jaxdip as jd
 from jaxdip.cli._forward import Forward
 from jaxdip.cli._network import Damping, Network, critical_damping
 from jaxdip.cli._runtime import UsageError
+from jaxdip.imaging import write_image
 
 SHAPE = (6, 5)
 
@@ -68,3 +69,67 @@ def test_default_damping_is_twice_the_root_of_the_mean_eigenvalue(train, key):
     a, b = 1 - 10 * alpha, beta * 10 / 100
     assert np.abs(np.roots([1, -(1 + a - b - 1), a - b])).max() < 0.9
     assert Damping(0.3, 0.2).numbers(problem, generator, 0.01) == (0.3, 0.2)
+
+
+def test_a_mask_from_a_file(tmp_path, key):
+    keep = np.zeros(SHAPE, bool)
+    keep[1:3, 2:] = True
+    kept = {(*SHAPE,): keep, (*SHAPE, 3): np.stack([keep] * 3, axis=-1)}
+    write_image(tmp_path / "keep.png", np.where(keep, 0.6, 0.4), 8)
+    files = {"keep.png": None, "bool.npy": keep, "byte.npy": keep.astype(np.uint8)}
+    files |= {"white.npy": 255 * keep.astype(np.uint8), "real.npy": np.where(keep, 0.6, 0.5)}
+    for name, values in files.items():
+        if values is not None:
+            np.save(tmp_path / name, values)
+        for shape, expected in kept.items():
+            options = Forward("mask", mask=tmp_path / name)
+            operator = options.build(shape, key)
+            np.testing.assert_array_equal(operator.index, np.flatnonzero(expected))
+            assert operator.in_structure.shape == shape
+            assert name in options.describe(shape)
+    np.save(tmp_path / "colours.npy", kept[(*SHAPE, 3)])
+    operator = Forward("mask", mask=tmp_path / "colours.npy").build((*SHAPE, 3), key)
+    np.testing.assert_array_equal(operator.index, np.flatnonzero(kept[(*SHAPE, 3)]))
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (np.ones((4, 4)), r"of shape \(4, 4\), but the image at hand has \(6, 5\).*--size 0"),
+        (np.full(SHAPE, 0.5), "no pixel is kept"),
+        (np.full(SHAPE, 1j), "entries of type complex128, expected 0 and 1"),
+    ],
+)
+def test_a_mask_that_does_not_fit(tmp_path, key, values, says):
+    np.save(tmp_path / "mask.npy", values)
+    with pytest.raises(ValueError, match=says):
+        Forward("mask", mask=tmp_path / "mask.npy").build(SHAPE, key)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "says"),
+    [
+        (Forward("super-resolution", factor=4), (12, 10), "--factor 4: expected a divisor of"),
+        (Forward("hadamard"), (6, 5), "power of two pixel values, got 30.*--operator dct"),
+        (Forward("hadamard"), (8, 8, 3), "--size 64 and --gray"),
+        (Forward("mri", acceleration=17), (8, 8), "--acceleration 17: .* one of 8 columns"),
+        (Forward("dct", measurements=31), (6, 5), "--measurements 31: expected at most 30"),
+        (Forward("fourier", measurements=15), (6, 5), "--measurements 15: expected at most 14"),
+    ],
+)
+def test_what_an_operator_cannot_do_is_told_by_flags(options, shape, says, key):
+    with pytest.raises(UsageError, match=says):
+        options.build(shape, key)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        (Forward("mri", acceleration=15.9), (8, 8)),
+        (Forward("dct", measurements=30), (6, 5)),
+        (Forward("fourier", measurements=14), (6, 5)),
+        (Forward("super-resolution", factor=5), (10, 5)),
+    ],
+)
+def test_what_an_operator_can_just_do(options, shape, key):
+    assert options.build(shape, key).in_structure.shape == shape

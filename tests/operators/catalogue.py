@@ -94,6 +94,9 @@ LINEAR = {
     "mri coils": lambda r, c: ops.MRI(
         jnp.array([True, False, True]), sensitivities=ops.birdcage_maps(2, (4, 3)), dtype=c
     ),
+    "mri real coils": lambda r, c: ops.MRI(
+        SPECTRUM[:, :4], sensitivities=ops.birdcage_maps(3, (4, 4)), dtype=r
+    ),
     "super resolution": lambda r, c: ops.SuperResolution((4, 6, 2), 2, dtype=r),
     "radon": lambda r, c: ops.Radon(5, [0.0, 30.0, 90.0, -50.0], detectors=6, dtype=r),
     "non-uniform fourier": lambda r, c: ops.NonUniformFourier(
@@ -117,6 +120,9 @@ NONLINEAR = {
     ),
     "coded diffraction complex": lambda r, c: ops.CodedDiffraction.random(
         (2, 3), 2, jax.random.key(16), dtype=c
+    ),
+    "coded diffraction real": lambda r, c: ops.CodedDiffraction.random(
+        (3, 4), 2, jax.random.key(17), dtype=r
     ),
     "composition outer": lambda r, c: ops.Callable(jnp.sin, 4, r) @ gaussian(r),
     "composition inner": lambda r, c: gaussian(r, m=2, n=4) @ ops.PhaseRetrieval(gaussian(r)),

@@ -10,8 +10,13 @@ SINGLE = [
     "gaussian real to complex",
     "blur periodic complex",
     "blur reflect",
+    "super resolution",
+    "mri coils",
+    "mri real coils",
+    "radon",
     "linearized phase retrieval",
     "callable module",
+    "coded diffraction real",
 ]
 
 

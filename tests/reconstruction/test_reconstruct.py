@@ -442,3 +442,72 @@ def test_wrong_calls_are_answered_in_one_line():
         with pytest.raises((TypeError, ValueError), match=message) as caught:
             wrong()
         assert "\n" not in str(caught.value), message
+
+
+def igahd(operator, make, **options):
+    """Six steps of IGAHD from a start, and what they ran with."""
+    x = jnp.linspace(0, 1, operator.n).reshape(operator.in_structure.shape)
+    with jax.numpy_dtype_promotion("standard"):
+        found = reconstruct(operator(x), operator, make, key=KEY, steps=6, **options)
+    return found, {name: float(value) for name, value in found.stats.items()}
+
+
+def decoder(shape):
+    def make(key):
+        g = jd.DeepDecoder(channels=4, start=(2, 2), grid=shape, layers=1, key=key, sigmoid=True)
+        return g, g.latent(key)
+
+    return make
+
+
+def test_inertia_runs_where_the_singular_values_are_out_of_reach():
+    """Complex data, and a network without a closed form: 1/L from the problem, α from that."""
+    scan = jd.operators.MRI(jnp.ones((8, 8), bool), dtype=float)
+    for operator in (scan, jd.operators.Mask.random((8, 8), 0.5, KEY)):
+        found, numbers = igahd(operator, decoder((8, 8)), optimizer="igahd")
+        assert numbers["alpha"] == pytest.approx(0.25 * numbers["s"] ** -0.5)
+        assert numbers["beta"] == pytest.approx(numbers["s"] ** 0.5)
+        assert float(found.trace["loss"][-1]) < float(found.trace["loss"][0])
+        said = " ".join(found.notes)
+        assert "s: 1/L" in said
+        assert "alpha: 1/(4 sqrt(s))" in said
+    given = {"optimizer": jd.IGAHD(0.01, 2.0, 0.05)}
+    found, numbers = igahd(scan, decoder((8, 8)), **given)
+    assert numbers == pytest.approx({"s": 0.01, "alpha": 2.0, "beta": 0.05})
+    assert found.notes == ()
+    # A part of 1/L, with α and β of it.
+    _, half = igahd(scan, decoder((8, 8)), optimizer=jd.IGAHD(jd.steps.InverseL(0.5)))
+    _, whole = igahd(scan, decoder((8, 8)), optimizer="igahd")
+    assert half["s"] == pytest.approx(whole["s"] / 2)
+    assert half["alpha"] == pytest.approx(whole["alpha"] * 2**0.5)
+
+
+def test_inertia_of_a_small_two_layer_network_has_the_smallest_singular_value():
+    operator = jd.operators.Dense(jnp.diag(jnp.linspace(0.01, 2.0, N)))
+    found, numbers = igahd(operator, network, optimizer="igahd")
+    problem, g = found_problem(operator)
+    mu = float(jd.problem.jacobian_sigma_min(problem, g))
+    assert mu < 0.25 * numbers["s"] ** -0.5
+    assert numbers["alpha"] == pytest.approx(mu)
+    assert any(note.startswith("alpha: mu") for note in found.notes)
+
+
+def found_problem(operator):
+    g, u = network(jd.key_for(KEY, "init"))
+    y = operator(jnp.linspace(0, 1, N))
+    return jd.Problem(u=u, operator=operator, loss=jd.losses.MSE(), y=y), g
+
+
+def test_the_dense_jacobian_is_not_made_of_many_data(monkeypatch):
+    def refused(*_):
+        raise AssertionError("the singular values are out of reach")
+
+    monkeypatch.setattr(jd.dynamics._scales, "_sigma_min", refused)
+    operator = jd.operators.Identity((24, 24))
+
+    def make(key):
+        g = jd.TwoLayer(latent=3, width=8, out=(24, 24), key=key, activation="tanh", both=True)
+        return g, jd.on_sphere(3, key=key)
+
+    _, numbers = igahd(operator, make, optimizer=jd.IGAHD(0.01))
+    assert numbers["alpha"] == pytest.approx(2.5)
