@@ -2,7 +2,7 @@
 
 Gradient descent on a two-layer network, n = 5, m = 2, k = 1000, one trial, float64, only W trained,
 in full and in reduced coordinates, for d = 500 and d = 5000, and with both layers trained. Prints
-medians, ratios and how far the final losses are apart; `--quick` runs a twentieth of the steps.
+medians, ratios and how far the final losses are apart; `--quick` runs a tenth of the steps.
 
     python -m benchmarks.reduction
 """
@@ -39,7 +39,7 @@ def measure(d: int, both: bool, steps: int, repeats: int) -> dict:
         return jd.iterate(problem, method, g, count, every=count, reduce=reduce)
 
     # The full run is two orders slower: fewer steps keep the two about equally long.
-    fewer = max(1, steps // 20)
+    fewer = max(1, steps // 40)
     counts = {"full": fewer, "reduced": steps}
     runs = {name: partial(run, name == "reduced") for name in counts}
     found = per_iteration(
@@ -63,9 +63,9 @@ def measure(d: int, both: bool, steps: int, repeats: int) -> dict:
 def main():
     """Runs every case and prints one line each."""
     parser = argparse.ArgumentParser(description="The exact reduction, in iterations a second.")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the steps")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the steps")
     quick = parser.parse_args().quick
-    steps, repeats = (2_000, 3) if quick else (40_000, 7)
+    steps, repeats = (1_000, 3) if quick else (10_000, 5)
     rows = [measure(d, both, steps, repeats) for both in (False, True) for d in (500, 5000)]
     for row in rows:
         rates = row["iterations_per_second"]
