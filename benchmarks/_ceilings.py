@@ -23,13 +23,11 @@ class Ceilings(NamedTuple):
         tanh: hyperbolic tangents a second, from cache.
         bandwidth: bytes a second, read and written, of a loop over the given bytes, again and
             again.
-        reading: bytes a second of a sum over the given bytes, which are read only.
     """
 
     products: float
     tanh: float
     bandwidth: float
-    reading: float
 
     def or_higher(self, other: "Ceilings") -> "Ceilings":
         """The higher of each."""
@@ -52,20 +50,7 @@ def ceilings(dtype: str, working: float, *, quick: bool) -> Ceilings:
         product_rate(dtype, 512 if quick else 2048, repeats),
         tanh_rate(dtype, 4096, 500 if quick else 5000, repeats),
         copy_rate(dtype, size, passes, repeats),
-        read_rate(dtype, 2 * size, passes, repeats),
     )
-
-
-def read_rate(dtype: str, size: int, passes: int, repeats: int) -> float:
-    """Bytes a second of s ← Σ z (1 + s·0), again and again: one array read."""
-    z = jnp.ones(size, dtype)
-
-    @jax.jit
-    def run(z, count):
-        # What is read feeds on the last sum, so that no pass can be left out.
-        return jax.lax.fori_loop(0, count, lambda i, s: jnp.sum(z - s), jnp.zeros((), dtype))
-
-    return z.nbytes / _pass(run, (z,), passes, repeats)
 
 
 def copy_rate(dtype: str, size: int, passes: int, repeats: int) -> float:
