@@ -9,8 +9,8 @@ processor's time, which a busy machine does not lengthen, is above the limit of 
 
     python -m benchmarks.import_time
 
-Its last output (quiet, November 2026): 0.93 s [0.55, 1.02] beyond the 1.05 s of jax, diffrax and
-equinox; of the processor 0.94 s; no heavy module.
+Its last output (beside other work, November 2026): 0.93 s [0.55, 1.02] beyond the 1.05 s of jax,
+diffrax and equinox; of the processor 0.94 s; no heavy module.
 """
 
 import argparse
