@@ -37,8 +37,6 @@ Its last output (one thread of two cores, November 2026):
 """
 
 import argparse
-import importlib
-import importlib.util
 import os
 import statistics
 from collections.abc import Callable
@@ -68,7 +66,7 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._report import interleaved, summary, write  # noqa: E402
+from benchmarks._report import interleaved, peer, summary, write  # noqa: E402
 
 CHANNELS, LAYERS, START, STEP = 256, 5, 16, 0.005
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -241,11 +239,8 @@ def measured(torch: Any, side: int, dtype: str, blocks: int) -> dict[str, Any]:
 
 def main():
     """Prints one line for each size and dtype."""
-    torch = None
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is not installed (pip install 'jaxdip[peers]'): timing jaxdip alone")
-    else:
-        torch = importlib.import_module("torch")
+    torch = peer("torch")
+    if torch is not None:
         torch.set_num_threads(OPTIONS.threads)
     sides = OPTIONS.sizes or ([64, 128] if OPTIONS.quick else [64, 128, 256, 512])
     rows = []

@@ -158,23 +158,25 @@ def reconstruct_tiles(
     for name in {"u", "seeds", "together"} & options.keys():
         raise TypeError(f"reconstruct_tiles takes no {name}=; leave it out, or recover the whole")
     folder = None if checkpoint is None else Path(checkpoint)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            # An earlier recovery's tiles are none of this one's, should it be resumed.
-            for file in folder.glob("tile-*.npz"):
-                file.unlink()
+    places = _places(shape, tile, overlap)
+    # All of them first: a tile without data is no news to come after hours, nor after a removal.
+    parts = [_part(as_data(y), operator, window) for window, _ in places]
     ended = False
+
+    def begin(memory: Memory) -> None:
+        if before is not None:
+            before(memory)
+        if folder is not None:
+            _prepare(folder, resume)
 
     def told(progress: Progress) -> bool:
         nonlocal ended
         ended = watch is not None and bool(watch(progress))
         return ended
 
-    places, blend, tiles = _places(shape, tile, overlap), _Blend(shape), []
+    blend, tiles = _Blend(shape), []
     notes, stats = (), {}
-    for i, (window, weight) in enumerate(places):
-        data, part = _part(as_data(y), operator, window)
+    for i, ((window, weight), (data, part)) in enumerate(zip(places, parts, strict=True)):
         file = None if folder is None else folder / f"tile-{i}.npz"
         found = reconstruct(
             data,
@@ -184,7 +186,7 @@ def reconstruct_tiles(
             stop=stop(data) if callable(stop) else stop,
             truth=None if truth is None else truth[window],
             watch=told,
-            before=before if i == 0 else None,
+            before=begin if i == 0 else None,
             checkpoint=file,
             resume=file if resume and file is not None and file.exists() else None,
             **options,
@@ -217,6 +219,14 @@ def tile_shape(shape: tuple[int, ...], tile: int) -> tuple[int, ...]:
 def tile_count(shape: tuple[int, ...], tile: int, overlap: int) -> int:
     """How many tiles cover an image of a shape."""
     return len(_places(shape, tile, overlap))
+
+
+def _prepare(folder: Path, resume: bool) -> None:
+    """Makes the folder of checkpoints, without those of an earlier recovery unless it goes on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        for file in folder.glob("tile-*.npz"):
+            file.unlink()
 
 
 def _tile(window: tuple[slice, slice], found: Reconstruction) -> Tile:

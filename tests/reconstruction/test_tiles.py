@@ -114,6 +114,27 @@ def test_an_ended_run_goes_on_to_the_same_bits(stated, tiled, tmp_path):
         np.testing.assert_array_equal(getattr(again, name), getattr(tiled, name))
 
 
+def test_what_is_refused_leaves_earlier_checkpoints_alone(stated, tmp_path):
+    y, operator, _ = stated
+    earlier = tmp_path / "tile-0.npz"
+    earlier.write_bytes(b"of another recovery")
+
+    def refuse(memory):
+        raise MemoryError("too large")
+
+    with pytest.raises(MemoryError):
+        tiles(y, operator, before=refuse, checkpoint=tmp_path)
+    with pytest.raises(TypeError, match="step"):
+        tiles(y, operator, step=3, checkpoint=tmp_path)
+    # The last tile alone has no measured pixel.
+    keep = np.ones(SHAPE, bool)
+    keep[3:, 6:] = False
+    few = jd.operators.Mask(keep)
+    with pytest.raises(ValueError, match="rows 3:9 and columns 6:12 has no measured pixel"):
+        tiles(few(jnp.ones(SHAPE)), few, checkpoint=tmp_path)
+    assert earlier.read_bytes() == b"of another recovery"
+
+
 def test_rules_may_depend_on_the_data_of_a_tile(stated):
     y, operator, _ = stated
     sizes = []
