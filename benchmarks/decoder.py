@@ -70,6 +70,7 @@ from benchmarks._report import interleaved, peer, summary, write  # noqa: E402
 
 CHANNELS, LAYERS, START, STEP = 256, 5, 16, 0.005
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def stated(side: int, dtype: str, activation: str = "relu") -> tuple[Any, jax.Array, jax.Array]:
@@ -89,7 +90,9 @@ def stated(side: int, dtype: str, activation: str = "relu") -> tuple[Any, jax.Ar
     return network, network.latent(jd.key_for(key, "latent")), image
 
 
-def ours(network: Any, u: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Callable[[int], Any]]:
+def ours(
+    network: Any, u: jax.Array, y: jax.Array, options: dict[str, Any] | None = None
+) -> tuple[tuple[Any, Any], Callable[[int], Any]]:
     """Output and gradient, and a function that takes so many steps of Adam."""
     theta, rest = eqx.partition(network, network.trainable())
     optimiser = optax.adam(STEP)
@@ -109,7 +112,7 @@ def ours(network: Any, u: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Cal
     theta = jax.tree.map(jnp.copy, theta)
     held = [theta, optimiser.init(theta)]
 
-    @partial(jax.jit, donate_argnums=0)
+    @partial(jax.jit, donate_argnums=0, compiler_options=options)
     def several(held, count):
         return jax.lax.fori_loop(0, count, lambda _, held: list(step(*held)), held)
 
@@ -218,6 +221,8 @@ def measured(torch: Any, side: int, dtype: str, blocks: int) -> dict[str, Any]:
     """One row of the table."""
     stage = stated(side, dtype)
     runs, row = {"jaxdip": ours(*stage)[1]}, {"side": side, "dtype": dtype}
+    if jax.default_backend() == "cpu":
+        runs["jaxdip, wide vectors"] = ours(*stage, options=WIDE)[1]
     if torch is not None:
         row["differences"] = compared(torch, side, dtype)
         runs["torch"] = peers(torch, *stage)[1]
@@ -230,11 +235,22 @@ def measured(torch: Any, side: int, dtype: str, blocks: int) -> dict[str, Any]:
     seconds = {name: [s / count for s in taken] for name, taken in seconds.items()}
     row["seconds"] = {name: summary(taken) for name, taken in seconds.items()}
     if torch is not None:
-        best = min((name for name in runs if name != "jaxdip"), key=lambda n: min(seconds[n]))
-        row["torch_variant"] = best
-        pairs = zip(seconds[best], seconds["jaxdip"], strict=True)
+        best = {
+            side: min(
+                (name for name in runs if name.startswith(side)),
+                key=lambda name: statistics.median(seconds[name]),
+            )
+            for side in ("torch", "jaxdip")
+        }
+        row["variants"] = best
+        pairs = zip(seconds[best["torch"]], seconds[best["jaxdip"]], strict=True)
         row["torch_over_jaxdip"] = statistics.median(theirs / own for theirs, own in pairs)
     return row
+
+
+def blocks_for(side: int) -> int:
+    """How often each side is timed."""
+    return 3 if OPTIONS.quick else {64: 21, 512: 5}.get(side, 11)
 
 
 def main():
@@ -246,7 +262,7 @@ def main():
     rows = []
     for side in sides:
         for dtype in OPTIONS.dtypes:
-            row = measured(torch, side, dtype, 3 if OPTIONS.quick else 11 if side < 512 else 5)
+            row = measured(torch, side, dtype, blocks_for(side))
             rows.append(row)
             line = ", ".join(
                 f"{name} {1e3 * taken['median']:.1f} ms" for name, taken in row["seconds"].items()
