@@ -78,8 +78,8 @@ def mixed_after(norm: Normalised, C: Float[Array, "o k"]) -> Float[Array, "... o
     return mixed(norm.centred, C * norm.slope) + offset
 
 
-# Sums over pixels and their adjoints, copies to all pixels, go an axis at a time: that is more exact
-# than all pixels in one go, and on a CPU no slower.
+# Sums over pixels and their adjoints, copies to all pixels, go an axis at a time: that is more
+# exact than all pixels in one go, and on a CPU no slower.
 
 
 def _summed(B: Float[Array, "... k"]) -> Float[Array, " k"]:
