@@ -139,7 +139,7 @@ def _line(claim: Claim) -> str:
 
 
 def _listing() -> str:
-    rows = [["name", "what", "quick", "paper", "paper, one GPU"]]
+    rows = [["name", "what", "quick", "paper", "paper, one GPU (estimated)"]]
     for kind in EXPERIMENTS:
         quick, paper = kind.costs["quick"], kind.costs["paper"]
         rows.append([kind.name, kind.title, quick.cpu, paper.cpu, paper.gpu])

@@ -30,6 +30,7 @@ from jaxdip.analysis import SigmaMin
 from jaxdip.dynamics import GradientFlow, integrate
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._padded import padded_network
 from jaxdip.losses import MSE
@@ -110,7 +111,7 @@ class APosteriori(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 25 s"),
-        "paper": Cost("about 30 min"),
+        "paper": Cost("about 30 min", AS_ON_CPU),
     }
 
     widths: tuple[int, ...] = (10, 30, 100, 1000, 10_000, 100_000)

@@ -24,6 +24,7 @@ from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, place, threshold, told
 from jaxdip.experiments._gd_1a import log_spaced, margins
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.plot import phase_diagram
 from jaxdip.sweeps import Crossing, wilson
@@ -58,7 +59,7 @@ class Certified(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 75 s"),
-        "paper": Cost("about 30 min"),
+        "paper": Cost("about 30 min", by_launches(steps=100_000, batches=10 * 8)),
     }
 
     widths: tuple[int, ...] = (6, 10, 18, 32, 56, 100, 178, 316, 1000, 3162)

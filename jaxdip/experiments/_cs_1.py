@@ -49,6 +49,7 @@ from jaxdip.experiments._decoder_fit import (
     trained,
 )
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_decoder
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import DeepDecoder
 from jaxdip.losses import MSE
@@ -133,7 +134,7 @@ class CS1(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 1.5 min"),
-        "paper": Cost("about 32 h"),
+        "paper": Cost("about 32 h", of_decoder(steps=4 * 100_000)),
     }
 
     smooth: str = "camera"

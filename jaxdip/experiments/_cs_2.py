@@ -56,7 +56,7 @@ class CS2(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("seconds"),
-        "paper": Cost("seconds"),
+        "paper": Cost("seconds", "seconds"),
     }
 
     n: int = 300

@@ -76,7 +76,7 @@ class CS3(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("seconds"),
-        "paper": Cost("seconds"),
+        "paper": Cost("seconds", "seconds"),
     }
 
     n: int = _N

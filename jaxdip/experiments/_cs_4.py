@@ -37,6 +37,7 @@ from jaxdip.analysis import alignment, trigonometric_basis, trigonometric_freque
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._decoder_fit import adam
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import DeepDecoder
 from jaxdip.losses import MSE
@@ -144,7 +145,7 @@ class CS4(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 1.5 min"),
-        "paper": Cost("about 10 min"),
+        "paper": Cost("about 10 min", AS_ON_CPU),
     }
 
     n: int = 512

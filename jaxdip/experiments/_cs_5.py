@@ -44,6 +44,7 @@ from jaxdip.experiments._decoder_fit import (
     trained,
 )
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_decoder
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import DeepDecoder
 from jaxdip.imaging import EllipsePhantom
@@ -164,7 +165,7 @@ class CS5(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 2 min"),
-        "paper": Cost("about 35 h"),
+        "paper": Cost("about 35 h", of_decoder(steps=4 * 100_000)),
     }
 
     objects: tuple[str, ...] = ("slice", "ellipses")

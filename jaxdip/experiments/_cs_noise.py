@@ -54,6 +54,7 @@ from jaxdip.experiments._decoder_fit import (
     trained,
 )
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_decoder
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import AbstractGenerator, ConvDecoder, DeepDecoder
 from jaxdip.losses import MSE
@@ -164,7 +165,7 @@ class CSNoise(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 3 min"),
-        "paper": Cost("about 100 h"),
+        "paper": Cost("about 100 h", of_decoder(steps=(4 + 2 * 9) * 100_000)),
     }
 
     image: str = "camera"

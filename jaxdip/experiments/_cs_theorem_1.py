@@ -28,6 +28,7 @@ from jaxdip._types import Array, Key
 from jaxdip.analysis import circulant_weights
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import triangular_kernel
 from jaxdip.plot import Curve, Panel, curves_plot
@@ -86,7 +87,7 @@ class CSTheorem1(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 4.5 min"),
-        "paper": Cost("about 10 min"),
+        "paper": Cost("about 10 min", AS_ON_CPU),
     }
 
     n: int = 300

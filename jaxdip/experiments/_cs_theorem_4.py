@@ -38,6 +38,7 @@ from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._decoder_fit import real_image
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import AbstractGenerator, ConvTwoLayer, TwoLayer, triangular_kernel
 from jaxdip.losses import MSE
@@ -155,7 +156,7 @@ class CSTheorem4(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 75 s"),
-        "paper": Cost("about 20 min"),
+        "paper": Cost("about 20 min", AS_ON_CPU),
     }
 
     widths: tuple[int, ...] = (100, 1000, 10_000, 100_000, 1_000_000)

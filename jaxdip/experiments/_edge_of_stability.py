@@ -26,6 +26,7 @@ from jaxdip.analysis import SingularValues
 from jaxdip.dynamics import GradientDescent, iterate, largest_stable_step, log_steps
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._padded import padded_network
 from jaxdip.losses import MSE
@@ -93,7 +94,7 @@ class EdgeOfStability(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 5 s"),
-        "paper": Cost("about 5 min"),
+        "paper": Cost("about 5 min", AS_ON_CPU),
     }
 
     factors: tuple[float, ...] = (0.5, 0.9, 1.1, 1.5, 2.0, 4.0, 8.0)

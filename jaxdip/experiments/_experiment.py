@@ -22,11 +22,11 @@ class Cost:
 
     Attributes:
         cpu: on two cores, measured unless it says 'about'.
-        gpu: on one GPU, measured unless it says 'about'.
+        gpu: on one data-centre GPU, estimated by `_gpu_estimate`; "" of presets for a CPU.
     """
 
     cpu: str
-    gpu: str = "not measured"
+    gpu: str = ""
 
 
 class AbstractExperiment(abc.ABC):

@@ -35,6 +35,7 @@ from jaxdip._types import Array, Key
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, threshold, told
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import OUTPUT_BOUND, activation
 from jaxdip.plot import phase_diagram
@@ -160,7 +161,7 @@ class GD1a(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 45 s"),
-        "paper": Cost("about 5 min"),
+        "paper": Cost("about 5 min", by_launches(steps=100_000, batches=11 * 4)),
     }
 
     log_widths: tuple[int, int, int] = (1, 9, 5)

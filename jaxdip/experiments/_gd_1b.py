@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import beyond, frequencies, grows, place, told
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.plot import phase_diagram
 from jaxdip.sweeps import wilson
@@ -58,7 +59,7 @@ class GD1b(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("15 s"),
-        "paper": Cost("72 s"),
+        "paper": Cost("72 s", by_launches(steps=100_000, batches=13 * 4)),
     }
 
     widths: tuple[int, ...] = (10, 18, 32, 56, 100, 178, 316, 562, 1000, 1778, 3162, 5623, 10_000)

@@ -38,6 +38,7 @@ from jaxdip._types import Array, Key
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, threshold, told
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import activation
 from jaxdip.plot import phase_diagram
@@ -135,7 +136,7 @@ class GD2(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 55 s"),
-        "paper": Cost("about 30 min"),
+        "paper": Cost("about 30 min", by_launches(steps=50_000, batches=(8 + 5) * 3)),
     }
 
     signals: tuple[int, ...] = (4, 5, 7, 10, 14, 20, 30, 50)

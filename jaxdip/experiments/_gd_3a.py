@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_two_layer
 from jaxdip.experiments._image_descent import (
     PEAK,
     decibels,
@@ -58,7 +59,7 @@ class GD3a(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 30 s"),
-        "paper": Cost("about 1 h"),
+        "paper": Cost("about 1 h", of_two_layer(side=64, width=10_000, steps=2 * 10_000)),
     }
 
     side: int = 64

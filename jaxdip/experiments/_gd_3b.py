@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_two_layer
 from jaxdip.experiments._image_descent import (
     PEAK,
     decibels,
@@ -54,7 +55,7 @@ class GD3b(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 10 s"),
-        "paper": Cost("about 10 min"),
+        "paper": Cost("about 10 min", of_two_layer(side=64, width=10_000, steps=1000)),
     }
 
     side: int = 64

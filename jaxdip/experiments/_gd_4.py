@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_two_layer
 from jaxdip.experiments._image_descent import described, image_descent, record_steps
 from jaxdip.experiments._lab import Lab
 from jaxdip.plot import Curve, Panel, curves_plot
@@ -51,7 +52,7 @@ class GD4(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 35 s"),
-        "paper": Cost("about 1 h"),
+        "paper": Cost("about 1 h", of_two_layer(side=64, width=10_000, steps=5 * 1000)),
     }
 
     side: int = 64

@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._noisy_flow import at_time, middle, noisy_flow, power_interval
 from jaxdip.plot import Curve, Panel, curves_plot
@@ -54,7 +55,7 @@ class GFEarlyStopping(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 40 s"),
-        "paper": Cost("about 30 min"),
+        "paper": Cost("about 30 min", AS_ON_CPU),
     }
 
     levels: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)

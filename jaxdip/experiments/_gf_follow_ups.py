@@ -26,6 +26,7 @@ from jaxdip._types import Array, Key
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, threshold, told
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._padded import padded_network
 from jaxdip.generators import ACTIVATIONS
@@ -110,7 +111,7 @@ class GFFollowUps(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 40 s"),
-        "paper": Cost("about 20 min"),
+        "paper": Cost("about 20 min", by_launches(steps=25_000, batches=11 * 4)),
     }
 
     widths: tuple[int, ...] = (3, 4, 6, 10, 18, 32, 56, 100, 178, 316, 1000)

@@ -33,6 +33,7 @@ from jaxdip.experiments._frequencies import (
     threshold,
     told,
 )
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._padded import padded_network
 from jaxdip.losses import MSE
@@ -90,7 +91,7 @@ class GFWidth(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 30 s"),
-        "paper": Cost("about 10 min"),
+        "paper": Cost("about 10 min", by_launches(steps=25_000, batches=11 * 4)),
     }
 
     widths: tuple[int, ...] = (3, 5, 10, 18, 32, 56, 100, 178, 316, 562, 1000)

@@ -22,6 +22,7 @@ from jaxdip._types import Array, Key
 from jaxdip.dynamics import IGAHD, ISEHD, GradientDescent, GradientFlow, compare
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._padded import padded_network
 from jaxdip.losses import MSE
@@ -95,7 +96,7 @@ class ODEDiscrete(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 15 s"),
-        "paper": Cost("about 5 min"),
+        "paper": Cost("about 5 min", AS_ON_CPU),
     }
 
     widths: tuple[int, ...] = (30, 100, 300, 1000, 3000, 10_000)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import of_two_layer
 from jaxdip.experiments._image_descent import (
     PEAK,
     decibels,
@@ -52,7 +53,7 @@ class TalkDeblurring(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 25 s"),
-        "paper": Cost("about 5 min"),
+        "paper": Cost("about 5 min", of_two_layer(side=64, width=10_000, steps=1000)),
     }
 
     side: int = 64

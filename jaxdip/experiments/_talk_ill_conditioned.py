@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._power_flow import (
     flow_dataset,
@@ -52,7 +53,7 @@ class TalkIllConditioned(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 10 s"),
-        "paper": Cost("about 3 min"),
+        "paper": Cost("about 3 min", AS_ON_CPU),
     }
 
     n: int = 10

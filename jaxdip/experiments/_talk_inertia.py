@@ -38,6 +38,7 @@ from jaxdip.dynamics import IGAHD, ISEHD, GradientFlow, integrate, iterate, log_
 from jaxdip.dynamics.events import ResidualBelow
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.generators import TwoLayer, on_sphere
 from jaxdip.losses import MSE
@@ -270,7 +271,7 @@ class TalkInertia(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 50 s"),
-        "paper": Cost("about 40 min"),
+        "paper": Cost("about 40 min", AS_ON_CPU),
     }
 
     n: int = 8

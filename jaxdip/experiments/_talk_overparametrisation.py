@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, threshold, told
+from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.plot import Curve, Panel, curves_plot, phase_diagram
 from jaxdip.sweeps import Crossing, crossing
@@ -60,7 +61,7 @@ class TalkOverparametrisation(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 45 s"),
-        "paper": Cost("about 20 min"),
+        "paper": Cost("about 20 min", by_launches(steps=25_000, batches=14 * (9 + 6))),
     }
 
     widths: tuple[int, ...] = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724)

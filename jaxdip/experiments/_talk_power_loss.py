@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 from jaxdip.experiments._claim import Claim
 from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
+from jaxdip.experiments._gpu_estimate import AS_ON_CPU
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._power_flow import (
     FLOOR,
@@ -65,7 +66,7 @@ class TalkPowerLoss(AbstractExperiment):
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
         "quick": Cost("about 10 s"),
-        "paper": Cost("about 4 min"),
+        "paper": Cost("about 4 min", AS_ON_CPU),
     }
 
     n: int = 10

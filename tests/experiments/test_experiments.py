@@ -54,7 +54,7 @@ def test_the_list_names_all(capsys):
 def test_the_list_has_the_times_of_cpu_and_gpu(capsys):
     assert main(["reproduce", "--list"]) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()
-    assert header.split("  ")[-1].strip() == "paper, one GPU"
+    assert header.split("  ")[-1].strip() == "paper, one GPU (estimated)"
     for kind, row in zip(EXPERIMENTS, rows, strict=True):
         cells = [cell.strip() for cell in row.split("  ") if cell.strip()]
         quick, paper = kind.costs["quick"], kind.costs["paper"]
