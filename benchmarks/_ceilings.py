@@ -42,12 +42,12 @@ def ceilings(dtype: str, working: float, *, quick: bool) -> Ceilings:
         working: the bytes that a loop goes over, rounded down to a power of two of 2^14 at least.
         quick: shorter and coarser.
     """
-    repeats, moved = (3, 2**28) if quick else (7, 2**31)
+    repeats, moved = 3, 2**28 if quick else 2**30
     power = max(14, round(working).bit_length() - 1)
     size = 2**power // 2 // jnp.dtype(dtype).itemsize
     passes = max(2, moved // (3 * 2 ** (power - 1)))
     return Ceilings(
-        product_rate(dtype, 512 if quick else 2048, repeats),
+        product_rate(dtype, 512 if quick else 1024, repeats),
         tanh_rate(dtype, 4096, 500 if quick else 5000, repeats),
         copy_rate(dtype, size, passes, repeats),
     )

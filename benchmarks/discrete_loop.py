@@ -26,8 +26,6 @@ results/discrete_loop.json):
     igahd  k = 100        1.44    0.55     110
            k = 1000       4.12    3.26      91
            k = 10 000     39.5    33.1     133
-
-What IGAHD pays at small widths beyond the scan is not explained yet.
 """
 
 import os

@@ -155,22 +155,34 @@ def _steps(loop: Loop, state: State, length: int | Array, bits: int | None) -> S
     if bits is not None:
         return _steps_by_bits(loop, state, length, bits)
 
-    def body(_, carry):
-        return loop.descent.step(loop.recorder.f, *carry)
-
     # With a static length this is a scan, which reverse mode can go back through.
-    theta, memory = jax.lax.fori_loop(0, length, body, (state.theta, state.memory))
+    theta, memory = _repeated(loop, length, (state.theta, state.memory))
     return State(state.step + length, theta, memory, state.hits, state.result)
+
+
+def _repeated(loop: Loop, length: int | Array, carry: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+    """So many steps from (θ, memory)."""
+
+    def body(_, flat):
+        return _flat(loop.descent.step(loop.recorder.f, *_shaped(flat, carry)))
+
+    return _shaped(jax.lax.fori_loop(0, length, body, _flat(carry)), carry)
+
+
+def _flat(tree: Tree) -> Tree:
+    """The leaves as vectors: XLA's copies of columns, (k, 1), take several times as long."""
+    return jax.tree.map(jnp.ravel, tree)
+
+
+def _shaped(flat: Tree, like: Tree) -> Tree:
+    return jax.tree.map(lambda x, y: x.reshape(y.shape), flat, like)
 
 
 def _steps_by_bits(loop: Loop, state: State, length: int | Array, bits: int) -> State:
     """Steps in stretches of powers of two: static lengths, which reverse mode goes back through."""
 
     def by(power):
-        def body(_, carry):
-            return loop.descent.step(loop.recorder.f, *carry)
-
-        return lambda carry: jax.lax.fori_loop(0, power, body, carry)
+        return lambda carry: _repeated(loop, power, carry)
 
     carry = (state.theta, state.memory)
     for bit in range(bits):
@@ -182,21 +194,22 @@ def _steps_by_bits(loop: Loop, state: State, length: int | Array, bits: int) -> 
 
 def _steps_until(loop: Loop, state: State, length: int | Array) -> State:
     """Steps that look for events, and stop at the first that ends the run."""
-    last = state.step + length
+    last, like = state.step + length, (state.theta, state.memory)
 
     def unfinished(carry):
-        state, going = carry
-        return (state.step < last) & going
+        step, *_, going = carry
+        return (step < last) & going
 
     def body(carry):
-        state, _ = carry
-        theta, memory = loop.descent.step(loop.recorder.f, state.theta, state.memory)
-        step = state.step + 1
-        hits, going = _noted(loop, state.hits, theta, loop.descent.time(step, memory))
-        return State(step, theta, memory, hits, state.result), going
+        step, flat, hits, _ = carry
+        theta, memory = loop.descent.step(loop.recorder.f, *_shaped(flat, like))
+        hits, going = _noted(loop, hits, theta, loop.descent.time(step + 1, memory))
+        return step + 1, _flat((theta, memory)), hits, going
 
-    state, _ = jax.lax.while_loop(unfinished, body, (state, jnp.asarray(True)))
-    return state
+    first = (state.step, _flat(like), state.hits, jnp.asarray(True))
+    step, flat, hits, _ = jax.lax.while_loop(unfinished, body, first)
+    theta, memory = _shaped(flat, like)
+    return State(step, theta, memory, hits, state.result)
 
 
 def _noted(loop: Loop, hits: dict[str, Array], theta: Tree, t: Array):
