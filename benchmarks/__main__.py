@@ -12,9 +12,11 @@ results/all-quick.json, or results/all.json (some-… where some only are named)
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -44,18 +46,9 @@ def run(name: str, full: bool, patience: float | None) -> Row:
     before = time.perf_counter()
     failure, printed, errors = None, "", ""
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=patience,
-            cwd=FOLDER.parent,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-        printed, errors = done.stdout, done.stderr
-        if done.returncode:
-            failure = f"ended with status {done.returncode}: {_last_line(errors or printed)}"
+        printed, errors, status = _ended(command, patience)
+        if status:
+            failure = f"ended with status {status}: {_last_line(errors or printed)}"
     except subprocess.TimeoutExpired:
         failure = f"was given up after {patience:g} s"
     seconds = time.perf_counter() - before
@@ -68,6 +61,39 @@ def run(name: str, full: bool, patience: float | None) -> Row:
             failure = f"its last line names no result with ratios: {error}"
     absent = [line for line in printed.splitlines() if "is not installed" in line]
     return Row(name, question(name), seconds, found, absent, failure, result)
+
+
+def _ended(command: list[str], patience: float | None) -> tuple[str, str, int]:
+    """Output, errors and status of a script, which leaves no process behind.
+
+    Some scripts start others. All are in one session of their own, whose group is killed whole
+    where the script is given up or this process is interrupted.
+
+    Raises:
+        subprocess.TimeoutExpired: if it takes longer.
+    """
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=FOLDER.parent,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    ) as script:
+        try:
+            printed, errors = script.communicate(timeout=patience)
+        except BaseException:
+            # An interrupt too: a session of its own does not get the terminal's.
+            _kill_group(script.pid)
+            raise
+    return printed, errors, script.returncode
+
+
+def _kill_group(leader: int) -> None:
+    """Kills all processes of a group, unless they have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _last_line(text: str) -> str:

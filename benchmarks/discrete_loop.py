@@ -20,12 +20,12 @@ Microseconds a step, medians of 9 (November 2026; commit, versions and spread in
 results/discrete_loop.json):
 
                        iterate    scan   torch   torch compiled
-    gd     k = 100        0.35    0.30      70       21
-           k = 1000       2.75    2.55      74       25
-           k = 10 000     41.5    38.7     110       49
-    igahd  k = 100        1.44    0.55     110
-           k = 1000       4.12    3.26      91
-           k = 10 000     39.5    33.1     133
+    gd     k = 100        0.42    0.43     100       30
+           k = 1000       3.30    2.79      72       26
+           k = 10 000     30.7    33.4     112       45
+    igahd  k = 100        0.37    0.45     107
+           k = 1000       3.64    3.61      91
+           k = 10 000     35.2    35.6     122
 """
 
 import os

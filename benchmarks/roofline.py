@@ -7,13 +7,13 @@ that the same cache, or memory, holds them; a sum, which only reads, is slower: 
 for one another), operations by a large matrix product, hyperbolic tangents a second; the seconds
 that the slowest ceiling alone would take, and the fraction of it that the loop reaches.
 Multiplications and tanh share the core, so their times add. A decoder's products and its passes
-are kernels of their own, one after the other, so there the times at both ceilings add. A loop above
-its ceiling was measured on a machine that others used: status 1.
+are kernels of their own, one after the other, so there the times at both ceilings add. A loop that
+reaches more than 1.1 of its ceiling was measured on a machine that others used: status 1.
 
     loop                            passes over arrays                 operations
     two-layer (a sweep's trial)     M twice, z and t = tanh z twice    k tanh, 4 m k + 8 k
     image size (`iterate`, m = n)   likewise                           likewise
-    decoder, a gradient             9 over each layer's activations    6 C² pixels a layer
+    decoder, a gradient             9 over each layer's activations    6 C² pixels mixed a layer
     Jacobian, J v and Jᵀ w          V once                             2 m k
     Gram matrix B Bᵀ                B once                             2 m² k
 
@@ -26,10 +26,7 @@ One thread unless `--threads` says otherwise. `--quick` takes smaller sizes.
 
     python -m benchmarks.roofline
 
-Of the full run only float64 has been run on a quiet machine, and not to its end (one thread,
-November 2026): a trial of k = 1000 takes 1.87 us, 86 % of the arithmetic ceiling (tanh), one of k =
-8 388 608 59 ms, 76 % of the bandwidth's; at image size a step takes 46 ms, J v 25 ms, Jᵀ w 22 ms,
-each about 60 % of copying at 22 GB/s.
+TABLE
 """
 
 import argparse
@@ -55,78 +52,19 @@ import equinox as eqx  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
 import jaxdip as jd  # noqa: E402
-from benchmarks._ceilings import Ceilings, ceilings  # noqa: E402
+from benchmarks._ceilings import ceilings  # noqa: E402
+from benchmarks._counts import (  # noqa: E402
+    Count,
+    decoder_count,
+    gram_count,
+    product_count,
+    two_layer_count,
+)
 from benchmarks._report import per_iteration, summary, write  # noqa: E402
 from jaxdip.trials import TwoLayerTrial  # noqa: E402
 
 #: More than this fraction of a ceiling is an error of measurement.
 _ABOVE = 1.1
-
-
-class Count(NamedTuple):
-    """What an iteration of a loop must do.
-
-    Attributes:
-        moved: bytes read and written, each pass over an array counted.
-        working: bytes of the arrays that it goes over, which decide what holds them.
-        products: multiplications and additions, each as one operation.
-        tanh: hyperbolic tangents.
-        apart: whether what moves and what computes are kernels of their own, so that neither can
-            hide behind the other.
-    """
-
-    moved: float
-    working: float
-    products: float
-    tanh: float = 0.0
-    apart: bool = False
-
-    def floor(self, top: Ceilings) -> tuple[str, float]:
-        """What bounds the loop, and the seconds that it would take there."""
-        found = self.seconds(top)
-        if self.apart:
-            return "bandwidth and arithmetic, in turn,", sum(found.values())
-        bound = max(found, key=lambda name: found[name])
-        return bound, found[bound]
-
-    def seconds(self, top: Ceilings) -> dict[str, float]:
-        """At each ceiling; tanh and products share the core, so they add."""
-        return {
-            "bandwidth": self.moved / top.bandwidth,
-            "arithmetic": self.products / top.products + self.tanh / top.tanh,
-        }
-
-
-def two_layer_count(m: int, k: int, width: int) -> Count:
-    """One step of the reduced loop: M twice, z and t = tanh read and written."""
-    return Count(
-        moved=(2 * m * k + 4 * k) * width,
-        working=(m * k + 2 * k) * width,
-        # M t and Mᵀr; the slope 0.5 − 0.5 t², its product with Mᵀr, the step, the argument of tanh.
-        products=4 * m * k + 8 * k,
-        tanh=k,
-    )
-
-
-def decoder_count(channels: int, grids: list[int], width: int) -> Count:
-    """A gradient of the deep decoder: products forward, for weights, and for activations."""
-    pixels = sum(grids)
-    return Count(
-        moved=9 * channels * pixels * width,
-        working=3 * channels * pixels * width,
-        products=6 * channels**2 * pixels,
-        apart=True,
-    )
-
-
-def product_count(m: int, k: int, width: int) -> Count:
-    """J v or Jᵀ w with J = V diag(φ')."""
-    return Count(moved=m * k * width, working=m * k * width, products=2 * m * k)
-
-
-def gram_count(m: int, k: int, width: int) -> Count:
-    """B Bᵀ."""
-    return Count(moved=m * k * width, working=m * k * width, products=2 * m * m * k)
 
 
 # --- the loops, as the package runs them: each a function of a number of iterations ---
@@ -177,17 +115,23 @@ def image_descent(n: int, k: int, dtype: str) -> Callable[[int], Any]:
     return lambda count: jd.iterate(problem, method, g, count, every=count).loss
 
 
-def decoder_gradients(side: int, channels: int, layers: int, dtype: str) -> Callable[[int], Any]:
-    """Gradient steps of the deep decoder."""
-    g = jd.DeepDecoder(
+def decoder(side: int, channels: int, layers: int, dtype: str) -> jd.DeepDecoder:
+    """The network of the row."""
+    start = side // 2 ** (layers - 1)
+    return jd.DeepDecoder(
         channels=channels,
-        start=(side // 2 ** (layers - 1), side // 2 ** (layers - 1)),
+        start=(start, start),
         grid=(side, side),
         layers=layers,
         key=jax.random.key(0),
         sigmoid=True,
         dtype=dtype,
     )
+
+
+def decoder_gradients(side: int, channels: int, layers: int, dtype: str) -> Callable[[int], Any]:
+    """Gradient steps of the deep decoder."""
+    g = decoder(side, channels, layers, dtype)
     u = g.latent(jax.random.key(1))
     y = jax.random.uniform(jax.random.key(2), (side, side), dtype)
     theta, rest = eqx.partition(g, g.trainable())
@@ -263,14 +207,13 @@ def loops(quick: bool) -> list[Loop]:
     long = 2**18 if quick else 2**23
     n, k = (512, 4000) if quick else (4096, 10_000)
     side, channels, layers = (64, 64, 3) if quick else (256, 256, 5)
-    grids = [(side // 2 ** (layers - 1 - i)) ** 2 for i in range(layers)]
     at, steps = f"n = {n}, k = {k}", 2000 if quick else 100_000
     for dtype, width in (("float64", 8), ("float32", 4)):
         small, large = (two_layer_count(*padded(2, size), width) for size in (1000, long))
         image, through = two_layer_count(n, k, width), product_count(n, k, width)
         # The Gram matrix of fewer rows: at image size one product takes five seconds.
         rows = min(n, 2048)
-        square, decoder = gram_count(rows, k, width), decoder_count(channels, grids, width)
+        square, network = gram_count(rows, k, width), decoder(side, channels, layers, dtype)
         make = partial(decoder_gradients, side, channels, layers, dtype)
         push, pull = (partial(jacobian_products, n, k, dtype, back) for back in (False, True))
         found += [
@@ -282,7 +225,13 @@ def loops(quick: bool) -> list[Loop]:
             Loop(
                 f"Gram matrix, n = {rows}, k = {k}", dtype, square, partial(gram, rows, k, dtype), 1
             ),
-            Loop(f"decoder, {side}², {channels} channels", dtype, decoder, make, 2),
+            Loop(
+                f"decoder, {side}², {channels} channels",
+                dtype,
+                decoder_count(network, width),
+                make,
+                2,
+            ),
         ]
     return found
 

@@ -7,14 +7,17 @@ Golub-Kahan at growing depth, which store no Jacobian and are estimates from abo
 of the kernel J Jᵀ, computed by chunks, which see nothing below 1e-8 σ_max; and the SVD of the dense
 Jacobian, which decides.
 
-Prints seconds (first call, compilation included, and second), peak memory, σ_min with its evidence;
-each part runs in a process of its own. `--quick` shrinks every size by four.
+Prints seconds of the first call, compilation included, and median and spread of three more, taken
+in turn; peak memory; σ_min with its evidence. Ratios are of the medians, warm. Each part runs in a
+process of its own. `--quick` shrinks every size by four.
 
     python -m benchmarks.spectra
 """
 
 import argparse
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -33,6 +36,9 @@ from benchmarks._report import (  # noqa: E402
     timed,
     write,
 )
+
+#: Warm calls of each route.
+REPEATS = 3
 
 
 def described(spectrum: jd.Spectrum) -> dict[str, Any]:
@@ -67,7 +73,9 @@ def two_layer(shrink: int) -> dict[str, Any]:
     problem = stated(generator, d, jd.operators.Identity(n))
     before = peak_gib()
     found, first = timed(lambda: jd.spectrum(problem, generator, of="J"))
-    again = interleaved({"again": lambda: jd.spectrum(problem, generator, of="J")}, 3)["again"]
+    again = interleaved({"again": lambda: jd.spectrum(problem, generator, of="J")}, REPEATS)[
+        "again"
+    ]
     return {
         "n": n,
         "k": k,
@@ -97,27 +105,46 @@ def deep(shrink: int) -> dict[str, Any]:
         loss=jd.losses.MSE(),
         y=jnp.zeros((side, side)),
     )
-    rows = []
-    for depth in (25, 100, 200):
-        found, seconds = timed(
-            lambda depth=depth: jd.spectrum(problem, generator, method="krylov", depth=depth)
-        )
-        rows.append({"depth": depth, "seconds_first": seconds, **described(found)})
+    krylov = {
+        depth: partial(jd.spectrum, problem, generator, method="krylov", depth=depth)
+        for depth in (25, 100, 200)
+    }
+    begun = {depth: timed(run) for depth, run in krylov.items()}
+    # Before anything that holds the kernel or the Jacobian.
     krylov_peak = peak_gib()
-    K, seconds = timed(lambda: jd.analysis.kernel(problem, generator, chunk=16))
-    eigenvalues, more = timed(lambda: jnp.linalg.eigvalsh(K))
-    del K
+    kernel = partial(jd.analysis.kernel, problem, generator, chunk=16)
+    K, kernel_first = timed(kernel)
+    eigenvalues, eigenvalues_first = timed(lambda: jnp.linalg.eigvalsh(K))
+    exact, dense_first = timed(lambda: jd.spectrum(problem, generator, method="dense"))
+    routes: dict[str, Callable[[], Any]] = {
+        **{f"krylov {depth}": run for depth, run in krylov.items()},
+        "kernel": kernel,
+        "eigenvalues": lambda: jnp.linalg.eigvalsh(K),
+        "dense": partial(jd.spectrum, problem, generator, method="dense"),
+    }
+    again = {name: summary(taken) for name, taken in interleaved(routes, REPEATS).items()}
+    rows = [
+        {
+            "depth": depth,
+            "seconds_first": first,
+            "seconds_again": again[f"krylov {depth}"],
+            **described(found),
+        }
+        for depth, (found, first) in begun.items()
+    ]
     trained = eqx.filter(generator, generator.trainable())
-    exact, svd_seconds = timed(lambda: jd.spectrum(problem, generator, method="dense"))
     return {
         "side": side,
         "parameters": sum(x.size for x in jax.tree.leaves(trained)),
         "krylov": rows,
         "krylov_peak_gib": krylov_peak,
-        "kernel_seconds": seconds,
-        "eigenvalues_seconds": more,
+        "kernel_seconds_first": kernel_first,
+        "kernel_seconds_again": again["kernel"],
+        "eigenvalues_seconds_first": eigenvalues_first,
+        "eigenvalues_seconds_again": again["eigenvalues"],
         "kernel_sigma_min": float(jnp.sqrt(jnp.maximum(eigenvalues[0], 0))),
-        "dense_seconds": svd_seconds,
+        "dense_seconds_first": dense_first,
+        "dense_seconds_again": again["dense"],
         "dense": described(exact),
         "peak_gib": peak_gib(),
     }
@@ -130,12 +157,13 @@ def ratios(result: dict[str, Any]) -> dict[str, float]:
     """What the routes cost and miss, beside the SVD of the dense Jacobian."""
     deep, two_layer = result["deep"], result["two_layer"]
     exact, last = deep["dense"]["sigma_min"], deep["krylov"][-1]
-    kernel = deep["kernel_seconds"] + deep["eigenvalues_seconds"]
+    dense = deep["dense_seconds_again"]["median"]
+    kernel = sum(deep[f"{part}_seconds_again"]["median"] for part in ("kernel", "eigenvalues"))
     grown = two_layer["peak_gib"] - two_layer["peak_gib_before"]
     return {
-        "dense SVD / kernel and its eigenvalues, seconds, decoder": deep["dense_seconds"] / kernel,
-        f"dense SVD / {last['depth']} Krylov steps, seconds, decoder": deep["dense_seconds"]
-        / last["seconds_first"],
+        "dense SVD / kernel and its eigenvalues, seconds, decoder": dense / kernel,
+        f"dense SVD / {last['depth']} Krylov steps, seconds, decoder": dense
+        / last["seconds_again"]["median"],
         # Not divided by the exact one, which may be rounding.
         f"(sigma_min by {last['depth']} Krylov steps − exact) / sigma_max": (
             last["sigma_min"] - exact
@@ -149,7 +177,8 @@ def ratios(result: dict[str, Any]) -> dict[str, float]:
         * two_layer["d"]
         / 2**30
         / max(grown, 1e-3),
-        "first call / second, two-layer": two_layer["seconds_first"]
+        "first call / later ones, dense SVD, decoder": deep["dense_seconds_first"] / dense,
+        "first call / later ones, two-layer": two_layer["seconds_first"]
         / two_layer["seconds_again"]["median"],
     }
 

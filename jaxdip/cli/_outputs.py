@@ -76,6 +76,8 @@ def plain(value: Any) -> Any:
         return [plain(inner) for inner in value]
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, bool | int | str) or value is None:
         return value
     if isinstance(value, Path):

@@ -1,6 +1,7 @@
 """`jaxdip reproduce`: an experiment of the papers, its figures, and the verdicts on its claims."""
 
 import dataclasses
+import json
 import signal
 import time
 from collections.abc import Sequence, Set
@@ -34,14 +35,15 @@ class Reproduce:
     """Run an experiment of the papers, draw it, and check its claims.
 
     Each leaves OUT/NAME/PRESET/ with its figures (.png and .pdf), result.zarr (open it with
-    xarray), claims.json and summary.json; its sweeps are kept there too, so the same command goes
-    on after an interruption. A claim that fails is a finding, not an error: the status is 0.
+    xarray), claims.json and summary.json (with the seconds of all calls); its sweeps are kept there
+    too, so the same command goes on after an interruption. A claim that fails is a finding, not an
+    error: the status is 0.
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """The experiments, by name; --list lists them."""
     list: bool = False
-    """Only list the experiments, with the time of each preset."""
+    """Only list the experiments, with the times of quick and paper."""
     all: bool = False
     """Run all of them."""
     preset: Preset = "quick"
@@ -100,8 +102,8 @@ class Reproduce:
             watch=lambda label: SweepWatch(name=f"{kind.name} {label}"),
             stop=lambda: signals.seen is not None,
         )
-        begin = time.perf_counter()
-        data = experiment.run(lab)
+        begin, summary = time.perf_counter(), folder / "summary.json"
+        earlier = _seconds(summary)
         config: dict[str, Any] = {
             "experiment": kind.name,
             "source": kind.source,
@@ -111,19 +113,30 @@ class Reproduce:
             "precision": self.machine.precision,
         }
         attributes = provenance(config)
+        try:
+            data = experiment.run(lab)
+        except Unfinished:
+            seconds = earlier + time.perf_counter() - begin
+            write_json(summary, {"seconds": seconds, "complete": False, **attributes})
+            raise
         write_zarr(folder / "result.zarr", data, attributes)
         for name, figure in experiment.draw(data).items():
             for ending in ("png", "pdf"):
                 save(figure, folder / f"{name}.{ending}", config)
         claims = experiment.claims(data)
-        seconds = time.perf_counter() - begin
+        seconds = earlier + time.perf_counter() - begin
         told = [{**dataclasses.asdict(claim)} for claim in claims]
         write_json(folder / "claims.json", {"claims": told, **attributes})
-        write_json(folder / "summary.json", {"seconds": seconds, **attributes})
+        write_json(summary, {"seconds": seconds, "complete": True, **attributes})
         for claim in claims:
             print(_line(claim))
         print(f"{seconds:.0f} s; written to {folder}/")
         return claims
+
+
+def _seconds(summary: Path) -> float:
+    """What earlier calls spent on the sweeps that this one goes on with."""
+    return float(json.loads(summary.read_text())["seconds"]) if summary.exists() else 0.0
 
 
 def _devices() -> list[Device]:

@@ -58,7 +58,7 @@ class Certified(AbstractExperiment):
     source: ClassVar[str] = "beyond the papers; condition (4) of arXiv 2403.05395"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 75 s"),
+        "quick": Cost("about 20 s"),
         "paper": Cost("about 30 min", by_launches(steps=100_000, batches=10 * 8)),
     }
 
@@ -267,7 +267,8 @@ def _crossing(data: xr.Dataset, n: int) -> Claim:
         worst = n
     return Claim(
         name="the certificate is dearest at m = n",
-        says="(expected) R' grows with 1/σ_A², and σ_A is least for a square A",
+        says="(expected) the width that R' < R needs grows with 1/σ_A², and σ_A is least for a "
+        "square A",
         finds="certified from k = "
         + ", ".join(f"{_told(data, 'certified', 'wide', int(m))} (m = {m})" for m in data.m.values),
         number=float(worst),

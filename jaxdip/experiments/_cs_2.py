@@ -55,7 +55,7 @@ class CS2(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Figure 2 and (10)"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("seconds"),
+        "quick": Cost("about 5 s"),
         "paper": Cost("seconds", "seconds"),
     }
 

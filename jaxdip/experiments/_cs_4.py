@@ -13,8 +13,8 @@ releases start them at one. Both starts are run; only the first is compared with
 output weights are ±1/√64 here, while the code overwrites them with normal numbers.
 
 So most of what the paper reads off the figure fails for the Jacobian itself: the decay flattens
-towards high ranks, slower than geometric; values move by factors of 2 to 12 during training; and
-a single left vector mixes frequencies. What is left is that the leading vectors together span low
+towards high ranks, slower than geometric; values move several-fold during training; and a single
+left vector mixes frequencies. What is left is that the leading vectors together span low
 frequencies.
 """
 
@@ -144,7 +144,7 @@ class CS4(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Figure 4"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 1.5 min"),
+        "quick": Cost("about 65 s"),
         "paper": Cost("about 10 min", AS_ON_CPU),
     }
 

@@ -164,7 +164,7 @@ class CS5(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Figure 5"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 2 min"),
+        "quick": Cost("about 65 s"),
         "paper": Cost("about 35 h", of_decoder(steps=4 * 100_000)),
     }
 
@@ -336,7 +336,8 @@ class CS5(AbstractExperiment):
         train = data.train.min("step") / data.train.isel(step=0)
         return Claim(
             name="the decoder is over-parametrised",
-            says="a d = 5 layer and highly over-parametrised deep decoder",
+            says="a d = 5 layer and highly over-parametrised deep decoder; here: more parameters "
+            "than pixels",
             finds=f"{ratio:.2f} parameters a pixel; the data error falls to "
             f"{float(train.max()):.2g} of its start",
             number=ratio,

@@ -86,7 +86,7 @@ class CSTheorem1(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2005.03991, Theorem 1 and (8)"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 4.5 min"),
+        "quick": Cost("about 60 s"),
         "paper": Cost("about 10 min", AS_ON_CPU),
     }
 

@@ -55,7 +55,8 @@ def sharp_descent(key: Key, point: dict[str, Any]) -> dict[str, Array]:
     A = jax.random.normal(key_for(key, "operator"), (m, n))
     x = jax.random.normal(key_for(key, "signal"), (n,))
     g = padded_network(key_for(key, "init"), n, point["k"], point["widest"])
-    problem = Problem(u=jnp.ones(1), operator=Dense(A), loss=MSE(), y=A @ x)
+    y = jnp.matmul(A, x, precision=jax.lax.Precision.HIGHEST)
+    problem = Problem(u=jnp.ones(1), operator=Dense(A), loss=MSE(), y=y)
     step = 2 * point["c"] / kernel_norm(problem, g).value
     run = iterate(
         problem,

@@ -58,7 +58,7 @@ class GD1b(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 1b"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("15 s"),
+        "quick": Cost("about 10 s"),
         "paper": Cost("72 s", by_launches(steps=100_000, batches=13 * 4)),
     }
 

@@ -45,6 +45,7 @@ from jaxdip.plot import phase_diagram
 from jaxdip.sweeps import Crossing, SweepResult
 from jaxdip.trials import TwoLayerTrial
 
+_HIGHEST = jax.lax.Precision.HIGHEST
 _SIGMOID = activation("sigmoid")
 #: Training "starts to diverge" where one run in ten fails; up to there a step is admissible.
 _STARTS = 0.1
@@ -66,7 +67,7 @@ def steps_allowed(key: Key, point: dict[str, Any]) -> dict[str, Array]:
     M, y, z = _drawn(key, point)
     value, slope = _activated(z)
     longest = jnp.sqrt(jnp.max(jnp.sum(M * M, axis=0)))
-    residual = jnp.linalg.norm(M @ value - y)
+    residual = jnp.linalg.norm(_product(M, value) - y)
     L = _SIGMOID.sup_slope**2 * _square_norm(M) + _SIGMOID.lip_slope * residual * longest
     return {"edge": 2 / _square_norm(M * slope), "inverse_L": 1 / L}
 
@@ -86,11 +87,11 @@ def kernels(key: Key, point: dict[str, Any]) -> dict[str, Array]:
 
     def step(_, z):
         value, slope = _activated(z)
-        return z - gamma * slope * (M.T @ (M @ value - y))
+        return z - gamma * slope * _product(M.T, _product(M, value) - y)
 
     last = jax.lax.fori_loop(0, point["steps"], step, z)
     ends = [gamma * _square_norm(M * _activated(h)[1]) / 2 for h in (z, last)]
-    loss = jnp.sum((M @ _activated(last)[0] - y) ** 2) / 2
+    loss = jnp.sum((_product(M, _activated(last)[0]) - y) ** 2) / 2
     return {"start": ends[0], "end": ends[1], "loss": loss}
 
 
@@ -98,9 +99,9 @@ def _drawn(key: Key, point: dict[str, Any]) -> tuple[Array, Array, Array]:
     """M = A V/√k, y = A x̄ and z = W u, in which the network is M φ(z)."""
     m, n, k = point["m"], point["n"], point["k"]
     A = jax.random.normal(key_for(key, "operator"), (m, n))
-    y = A @ jax.random.normal(key_for(key, "signal"), (n,))
+    y = _product(A, jax.random.normal(key_for(key, "signal"), (n,)))
     V = jax.random.rademacher(key_for(key, "V"), (n, k), dtype=A.dtype)
-    return A @ V / k**0.5, y, jax.random.normal(key_for(key, "h"), (k,))
+    return _product(A, V) / k**0.5, y, jax.random.normal(key_for(key, "h"), (k,))
 
 
 def _activated(z: Array) -> tuple[Array, Array]:
@@ -109,7 +110,11 @@ def _activated(z: Array) -> tuple[Array, Array]:
 
 def _square_norm(M: Array) -> Array:
     """The largest eigenvalue of M Mᵀ."""
-    return jnp.linalg.eigvalsh(M @ M.T)[-1]
+    return jnp.linalg.eigvalsh(_product(M, M.T))[-1]
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=_HIGHEST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +140,7 @@ class GD2(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2403.05395, Figure 2 and Section IV"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 55 s"),
+        "quick": Cost("about 25 s"),
         "paper": Cost("about 30 min", by_launches(steps=50_000, batches=(8 + 5) * 3)),
     }
 
@@ -243,6 +248,17 @@ class GD2(AbstractExperiment):
             ("2/λ_max(K₀), median", data[f"edge_by_{axis}"].values, places),
             ("1/L, median", data[f"inverse_L_by_{axis}"].values, places),
         ]
+        tenth = {at: place for at, place in _places(data, axis, _STARTS).items() if place}
+        if tenth:
+            lines.append(
+                (
+                    "one run in ten fails",
+                    np.array([place.at for place in tenth.values()]),
+                    np.array(list(tenth)),
+                )
+            )
+        if axis == "k":
+            lines.append(("the paper's 10^1.6", np.full(len(places), 10**_STATED), places))
         return phase_diagram(
             data.step_size.values,
             places,
@@ -289,7 +305,8 @@ def _shrinking(data: xr.Dataset) -> Claim:
         holds = slope < 0 and known[-1][1].high < known[0][1].low
     return Claim(
         name="the admissible step shrinks as n grows",
-        says="γ must get smaller as n increases",
+        says="γ must get smaller as n increases; here: the interval at the largest n lies below "
+        "that at the smallest",
         finds=f"one run in ten fails from γ = {_listed(data, 'n', _STARTS)}; "
         f"exponent {slope:.2f} in n",
         number=slope,
@@ -306,7 +323,7 @@ def _following(data: xr.Dataset) -> Claim:
         slope = float(np.polyfit(np.log(data.edge_by_n.sel(n=known).values), at, 1)[0])
     return Claim(
         name="it shrinks as 1/λ_max of the kernel does",
-        says="by (10) the step goes like 1/L, and L like ‖A‖²",
+        says="by (10) the step goes like 1/L, and L like ‖A‖²; here: a power between 0.5 and 1.5",
         finds="the step at which one run in ten fails goes like (1/λ_max(K₀)) to the power "
         f"{slope:.2f}",
         number=slope,
@@ -321,7 +338,8 @@ def _stated(data: xr.Dataset) -> Claim:
             for place in places.values()]  # fmt: skip
     return Claim(
         name="training starts to diverge at γ = 10^1.6",
-        says="whatever k, training will start to diverge when γ ≥ 10^1.6",
+        says="whatever k, training will start to diverge when γ ≥ 10^1.6; here: within one step of "
+        "the grid, 0.2 decades, at every k",
         finds=f"one run in ten fails from γ = {_listed(data, 'k', _STARTS)}",
         number=float(np.mean(hits)),
         holds=all(hits),
@@ -334,7 +352,8 @@ def _whatever(data: xr.Dataset) -> Claim:
     spread = float(np.ptp(at)) if at.size else float("nan")
     return Claim(
         name="whatever k is",
-        says="there is a threshold whatever k is chosen",
+        says="there is a threshold whatever k is chosen; here: thresholds within two steps of the "
+        "grid, 0.4 decades",
         finds=f"half of the runs fail from γ = {_listed(data, 'k', 0.5)}: {spread:.2f} decades "
         f"apart over {np.log10(data.k.values[-1] / data.k.values[0]):.1f} decades of k",
         number=spread,
@@ -376,7 +395,8 @@ def _within(data: xr.Dataset) -> Claim:
     ratios = _ratios(data, "inverse_L")
     return Claim(
         name="the threshold is that of γ ≤ 1/L",
-        says="the experiment verifies the proper choice of γ, that is γ ≤ 1/L",
+        says="the experiment verifies the proper choice of γ, that is γ ≤ 1/L; here: within a "
+        "factor of 2",
         finds=f"one run in ten fails at {_span(ratios)} times the median of 1/L",
         number=float(np.median(ratios)) if ratios.size else float("nan"),
         holds=bool(ratios.size and np.all(ratios <= 2)),

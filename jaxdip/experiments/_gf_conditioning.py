@@ -50,7 +50,7 @@ class GFConditioning(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2309.12128, Section 3.4.3"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 25 s"),
+        "quick": Cost("about 20 s"),
         "paper": Cost("about 30 min", AS_ON_CPU),
     }
 
@@ -65,7 +65,7 @@ class GFConditioning(AbstractExperiment):
 
     @classmethod
     def presets(cls) -> Mapping[Preset, Self]:
-        """Smoke: two condition numbers; quick: up to κ = 30, and fewer flows."""
+        """Smoke: two condition numbers; quick: up to κ = 60, and fewer flows."""
         return {
             "smoke": cls(
                 kappas=(1.0, 4.0), n=3, k=100, operators=("linear",), end=4.0, records=30, trials=2

@@ -2,8 +2,9 @@
 
 The theorem stops at t* = (4/μ²)[Ψ(ψ⁻¹(‖ε‖)) − Ψ(L0)]₊, for ½‖·‖² (4/μ²) ln(‖y(0) − y‖/‖ε‖), and
 promises ‖y(t) − ȳ‖ ≤ 2‖ε‖ from then on. The talk's slide prints the last term without the factor
-4/μ², which is another time: for ½‖·‖² and μ < 2 it is earlier than t* where L0 > 1, so that this
-claim fails. Beside it: the discrepancy principle, the first t with ‖F(x) − y‖ ≤ ‖ε‖, and the
+4/μ², which is another time: for ½‖·‖² and μ < 2 it is earlier than t* where L0 > 1, so that the
+proof does not cover it there and this claim fails; the flows themselves are within 2‖ε‖ long before
+either time. Beside it: the discrepancy principle, the first t with ‖F(x) − y‖ ≤ ‖ε‖, and the
 oracle, the record with the least ‖x − x̄‖.
 
 Two settings of our own, both with n = m: a small, well conditioned one (n = 3, κ = 1.5, wide) in
@@ -54,7 +55,7 @@ class GFEarlyStopping(AbstractExperiment):
     source: ClassVar[str] = "arXiv 2309.12128, Section 3.4.2"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 40 s"),
+        "quick": Cost("about 30 s"),
         "paper": Cost("about 30 min", AS_ON_CPU),
     }
 
@@ -210,11 +211,16 @@ def _printed(data: xr.Dataset) -> Claim:
     early = printed < data.theorem
     ratio = (printed / data.theorem.where(data.theorem > 0)).values
     count = int(early.sum())
+    after = data.tau >= printed
+    above = after & (data.prediction > 2 * data.noise_norm + _SLACK * start)
+    broken = int(above.any("record").sum())
     return Claim(
-        name="the time that the talk prints is late enough",
-        says="‖y(t) − ȳ‖ ≤ 2‖ε‖ for t ≥ (4/μ²) Ψ(ψ⁻¹(‖ε‖)) − Ψ(L0); the proof needs t ≥ t*",
+        name="the printed time is not before the proof's",
+        says="‖y(t) − ȳ‖ ≤ 2‖ε‖ for t ≥ (4/μ²) Ψ(ψ⁻¹(‖ε‖)) − Ψ(L0); here: that is no earlier than "
+        "t*, from which on the proof has it",
         finds=f"it is earlier than t* in {count} of {early.size} flows, "
-        f"{np.nanmin(ratio):.2f} to {np.nanmax(ratio):.2f} times it",
+        f"{np.nanmin(ratio):.2f} to {np.nanmax(ratio):.2f} times it; after it {broken} flows are "
+        "above 2‖ε‖ at some record",
         number=float(count),
         holds=count == 0,
         note=""

@@ -20,6 +20,7 @@ from jaxdip.problem import Problem, kernel_norm, lipschitz_local, measure
 from jaxdip.problem.observables import ResidualNorm, Signal, SignalError
 from jaxdip.sweeps import SweepResult
 
+_HIGHEST = jax.lax.Precision.HIGHEST
 #: White, in the papers' units.
 PEAK = 255.0
 
@@ -142,7 +143,8 @@ def _curvature(problem: Problem, g: TwoLayer) -> dict[str, Array]:
 
 def _sigma_J(problem: Problem, g: TwoLayer) -> Array:
     """σ_n(J) from J Jᵀ = (V diag(φ'²) Vᵀ + ‖φ‖² I)/k, which is n × n where J is n × k(n + 1)."""
-    value, slope = jax.jvp(g.activation, (g.W @ problem.u,), (jnp.ones(g.width, g.W.dtype),))
+    hidden = jnp.matmul(g.W, problem.u, precision=_HIGHEST)
+    value, slope = jax.jvp(g.activation, (hidden,), (jnp.ones(g.width, g.W.dtype),))
     scaled = g.V * slope
-    gram = jnp.matmul(scaled, scaled.T, precision=jax.lax.Precision.HIGHEST)
+    gram = jnp.matmul(scaled, scaled.T, precision=_HIGHEST)
     return jnp.sqrt((jnp.linalg.eigvalsh(gram)[0] + jnp.sum(value**2)) / g.width)

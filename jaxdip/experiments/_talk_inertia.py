@@ -270,7 +270,7 @@ class TalkInertia(AbstractExperiment):
     source: ClassVar[str] = "J. Fadili's talk (2024), inertial dynamics; arXiv 2506.02986"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 50 s"),
+        "quick": Cost("about 30 s"),
         "paper": Cost("about 40 min", AS_ON_CPU),
     }
 

@@ -60,7 +60,7 @@ class TalkOverparametrisation(AbstractExperiment):
     source: ClassVar[str] = "J. Fadili's talk (2024), overparametrisation"
     costs: ClassVar[Mapping[Preset, Cost]] = {
         "smoke": Cost("seconds"),
-        "quick": Cost("about 45 s"),
+        "quick": Cost("about 15 s"),
         "paper": Cost("about 20 min", by_launches(steps=25_000, batches=14 * (9 + 6))),
     }
 
@@ -148,7 +148,12 @@ class TalkOverparametrisation(AbstractExperiment):
             for end in ("", "_low", "_high", "_trials")
         }
         at = data[axis].values
-        exist = [_existence(*self._sizes(axis, value)) for value in at]
+        sizes = [self._sizes(axis, value) for value in at]
+        slope, (low, high) = exponent(*_known(_places(data, axis))), _bootstrap(data, axis)
+        observed = (
+            f" Half of the runs fit from widths like {axis} to the power {slope:.2f} "
+            f"[{low:.2f}, {high:.2f}]."
+        )
         return phase_diagram(
             at,
             data.k.values,
@@ -160,8 +165,11 @@ class TalkOverparametrisation(AbstractExperiment):
             low=shares["_low"],
             high=shares["_high"],
             intervals=True,
-            lines=[("solutions exist", at, exist)],
-            caption=caption,
+            lines=[
+                ("solutions exist", at, [_existence(*one) for one in sizes]),
+                ("n²m", at, [_law(*one) for one in sizes]),
+            ],
+            caption=caption + observed,
         )
 
     def _thresholds(self, data: xr.Dataset, axis: str, name: str, fixed: str) -> Panel:

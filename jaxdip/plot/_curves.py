@@ -71,8 +71,8 @@ class Panel:
 
 
 _KINDS = ("observed", "bound", "points")
-#: Behind text that may lie on curves.
-_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
+#: Behind text that may lie on curves; they stay visible through it.
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.5, "pad": 1.0}
 #: Names side by side in a legend above the axes.
 _BESIDE = 3
 

@@ -1,12 +1,15 @@
 """Many steps of many two-layer trials in one kernel each, for devices on which launches cost.
 
-Sweeps do not use it: it has been run interpreted on CPUs only, and what has not been measured on
-the device it is for is nobody's default. `python -m benchmarks.gpu` checks and times it there.
+Sweeps do not use it: what has not been measured on the device it is for is nobody's default.
+`python -m benchmarks.gpu` checks and times it there.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
 
 from jaxdip._types import Array
 from jaxdip.trials._two_layer import Program, State, _form
@@ -22,19 +25,25 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
 
     The padded sizes are the blocks' shapes. Triton takes powers of two only; TPUs want m a multiple
     of 8 and k of 128: pad the states' arrays with zeros, which stay zeros (a zero column of M has a
-    zero gradient). The kernel runs compiled on GPUs and TPUs and, with `interpret`, anywhere.
+    zero gradient).
+
+    What was checked, on a CPU alone: interpreted, the kernel makes the plain loop's steps; and JAX
+    lowers it for GPUs by Triton (float32 and float64) and for TPUs by Mosaic (float32). The
+    devices' own compilers have not seen it, and it has run on neither. JAX 0.12 warns that its
+    Triton backend will go.
 
     Args:
         program: of the trials; dynamics 'gd' and p = 0.
         states: as `TwoLayerTrial.begin` makes them, stacked along a first axis.
         steps: how many at most.
-        interpret: evaluate the kernel by JAX instead of compiling it.
+        interpret: evaluate the kernel by JAX instead of compiling it; on CPUs there is no other
+            way.
 
     Returns:
         The states, stacked.
 
     Raises:
-        ValueError: for other dynamics or losses.
+        ValueError: for other dynamics or losses, and on CPUs unless interpreted.
     """
     if program.dynamics != "gd" or not program.squares:
         raise ValueError(
@@ -46,12 +55,14 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
     rows = fixed.target.shape[1]
 
     def kernel(M_ref, y_ref, step_ref, tolerance_ref, bound_ref, left_ref, z_ref, *out):
-        M, y, step = M_ref[0], y_ref[0, 0], step_ref[0, 0, 0]
-        tolerance, bound, left = tolerance_ref[0, 0, 0], bound_ref[0, 0, 0], left_ref[0, 0, 0]
+        # Everything has two axes, z a row and the residual a column: so TPUs lay vectors out.
+        M, y, z = M_ref[0], y_ref[0], z_ref[0]
+        step, tolerance, bound = step_ref[0, 0, 0], tolerance_ref[0, 0, 0], bound_ref[0, 0, 0]
+        left = left_ref[0, 0, 0]
 
         def looked(z: Array):
             feature, memory = form.evaluate(z)
-            residual = jnp.sum(M * feature, axis=1) - y
+            residual = jnp.sum(M * feature, axis=1, keepdims=True) - y
             return memory, residual, 0.5 * jnp.sum(residual * residual)
 
         def going(carry):
@@ -61,50 +72,60 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
 
         def moved(carry):
             (memory, residual, _), z, taken = carry
-            z = z - form.slope(memory) * jnp.sum(M * (step * residual)[:, None], axis=0)
+            gradient = jnp.sum(M * (step * residual), axis=0, keepdims=True)
+            z = z - form.slope(memory) * gradient
             return looked(z), z, taken + 1
 
-        z = z_ref[0, 0]
         start = (looked(z), z, jnp.zeros((), jnp.int32))
         (memory, residual, loss), z, taken = jax.lax.while_loop(going, moved, start)
         z_out, memory_out, residual_out, loss_out, taken_out = out
-        z_out[0, 0], memory_out[0, 0], residual_out[0, 0] = z, memory, residual
-        loss_out[0, 0, 0], taken_out[0, 0, 0] = loss, taken
+        z_out[0], memory_out[0], residual_out[0] = z, memory, residual
+        # TPUs store no scalar to vector memory, but a vector of one entry.
+        loss_out[0], taken_out[0] = jnp.full((1, 1), loss), jnp.full((1, 1), taken)
 
     def block(*shape: int) -> pl.BlockSpec:
-        return pl.BlockSpec((1, *shape), lambda i: (i, 0, 0))
+        # Of 32 bits as i is: under x64 a plain 0 would put indices of 64 bits into TPU programs.
+        return pl.BlockSpec((1, *shape), lambda i: (i, jnp.int32(0), jnp.int32(0)))
 
-    def out(size: int, dtype) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((trials, 1, size), dtype)
+    def out(shape: tuple[int, int], dtype) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((trials, *shape), dtype)
 
     dtype = states.z.dtype
-    scalar = block(1, 1)
-    z, memory, residual, loss, taken = pl.pallas_call(
+    row, column, scalar = block(1, width), block(rows, 1), block(1, 1)
+    call = partial(
+        pl.pallas_call,
         kernel,
         grid=(trials,),
-        in_specs=[block(rows, width), block(1, rows), *[scalar] * 4, block(1, width)],
-        out_specs=[block(1, width), block(1, width), block(1, rows), scalar, scalar],
+        in_specs=[block(rows, width), column, *[scalar] * 4, row],
+        out_specs=[row, row, column, scalar, scalar],
         out_shape=[
-            out(width, dtype),
-            out(width, dtype),
-            out(rows, dtype),
-            out(1, dtype),
-            out(1, jnp.int32),
+            out((1, width), dtype),
+            out((1, width), dtype),
+            out((rows, 1), dtype),
+            out((1, 1), dtype),
+            out((1, 1), jnp.int32),
         ],
-        interpret=interpret,
-    )(
+    )
+    arrays = (
         fixed.matrix,
-        fixed.target[:, None],
+        fixed.target[:, :, None],
         fixed.step[:, None, None],
         fixed.tolerance[:, None, None],
         fixed.bound[:, None, None],
         (fixed.limit - states.steps)[:, None, None],
         states.z[:, None],
     )
+    if interpret:
+        found = call(interpret=True)(*arrays)
+    else:
+        # Named, because JAX's default for GPUs is Mosaic, which takes other kernels than this.
+        by_triton = call(compiler_params=triton.CompilerParams())
+        found = jax.lax.platform_dependent(*arrays, cuda=by_triton, rocm=by_triton, default=call())
+    z, memory, residual, loss, taken = found
     return states._replace(
         z=z[:, 0],
         memory=memory[:, 0],
-        slope=residual[:, 0],
+        slope=residual[:, :, 0],
         loss=loss[:, 0, 0],
         steps=states.steps + taken[:, 0, 0],
     )

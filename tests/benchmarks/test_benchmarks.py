@@ -3,9 +3,12 @@
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
+import time
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +20,8 @@ ROOT = pathlib.Path(jd.__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as runner  # noqa: E402
-from benchmarks import _registry, _report  # noqa: E402
+from benchmarks import _registry, _report, gpu  # noqa: E402
+from benchmarks._counts import decoder_count  # noqa: E402
 from benchmarks._products import PRODUCTS, with_products  # noqa: E402
 
 
@@ -79,6 +83,43 @@ def test_failures_and_absent_peers_are_said_aloud(scripted, tmp_path):
     assert "absent" in table
     assert "1 of 2 benchmarks ran" in table
     assert "failed: bad" in table
+
+
+@pytest.mark.parametrize("how", ["given up", "interrupted"])
+def test_a_script_that_does_not_end_takes_what_it_started_with_it(
+    scripted, tmp_path, monkeypatch, how
+):
+    """Its child would hold the pipe `living` open; reading to its end says that none is left."""
+    living, ready = tmp_path / "living", tmp_path / "ready"
+    os.mkfifo(living)
+    child = (
+        "import pathlib, time\n"
+        f"held = open({str(living)!r}, 'w')\n"
+        f"pathlib.Path({str(ready)!r}).touch()\n"
+        "time.sleep(60)"
+    )
+    body = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])"
+    # Not blocking, or nobody could open it first; after that the child can open its end.
+    end = os.open(living, os.O_RDONLY | os.O_NONBLOCK)
+    wait = subprocess.Popen.communicate
+
+    def communicate(self, *arguments, **named):
+        while not ready.exists():
+            time.sleep(0.01)
+        if how == "interrupted":
+            raise KeyboardInterrupt
+        return wait(self, timeout=0.1)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    if how == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            scripted("stuck", body)
+    else:
+        assert "given up after" in scripted("stuck", body).failure
+    readable, _, _ = select.select([end], [], [], 10)
+    assert readable, "its child is alive"
+    assert os.read(end, 1) == b""
+    os.close(end)
 
 
 def test_a_result_without_ratios_is_refused_unless_a_rule_derives_them():
@@ -214,3 +255,128 @@ def test_the_command_for_accelerators_runs_small_on_a_cpu_and_claims_nothing():
     apart = [row["difference"] for row in result["checks"] if row["dtype"] == "float32"]
     assert min(apart) > 1e-9
     assert set(result["environment"]) >= {"commit", "device", "jax", "jaxlib", "numpy"}
+    assert result["failures"] == []
+    assert result["times"]["ODE"]["dtype"] == "float64"
+    kinds = {"image size", "launches", "sweep", "the same trials", "ODE", "decoder", "spectra"}
+    assert set(result["times"]) == kinds
+
+
+def test_a_check_or_time_that_fails_on_an_accelerator_leaves_the_others(
+    monkeypatch, tmp_path, capsys
+):
+    def ones(dtype):
+        return {"x": np.ones(3, dtype)}
+
+    def refused(dtype):
+        raise NotImplementedError(f"no kernel in {dtype}\nand more")
+
+    def busy(*_):
+        raise SystemExit("gpu --one scan failed:\nTraceback\nno memory")
+
+    checks = {"good": (ones, ones), "bad": (refused, ones), "lost": (ones, refused)}
+    monkeypatch.setattr(gpu, "CHECKS", checks)
+    monkeypatch.setattr(sys, "argv", ["gpu", "--quick"])
+    monkeypatch.setattr(_report, "__file__", str(tmp_path / "_report.py"))
+    for name in ("image_size", "swept", "decoder_step", "spectra"):
+        monkeypatch.setattr(gpu, name, lambda *_: {"ratio": 2.0, "fraction": 0.5})
+    for name in ("image_size", "two_loops", "buffered", "solved"):
+        monkeypatch.setattr(gpu, name, busy)
+    monkeypatch.setattr(
+        gpu,
+        "launches",
+        lambda quick, repeats, attempts: attempts.results(
+            {
+                "iterate": lambda: {"median": 4.0},
+                "buffers": gpu.buffered,
+                "scan": lambda: {"median": 2.0},
+            },
+            "launches",
+        ),
+    )
+    with pytest.raises(SystemExit, match=r"failed: bad, float32; .*failed: image size"):
+        gpu.main()
+    printed = capsys.readouterr().out
+    assert "✗ bad, float32: NotImplementedError: no kernel in float32\n" in printed
+    result = json.loads((tmp_path / "results" / "gpu-quick.json").read_text())
+    noted = {each["name"]: (each["error"], each["message"]) for each in result["failures"]}
+    assert list(noted) == [
+        "bad, float32",
+        "bad, float64",
+        "lost, on the CPU",
+        "image size",
+        "launches, buffers",
+        "the same trials",
+        "ODE",
+    ]
+    assert noted["image size"] == ("SystemExit", "gpu --one scan failed: no memory")
+    assert noted["lost, on the CPU"] == ("NotImplementedError", "no kernel in float64")
+    differences = [row["difference"] for row in result["checks"]]
+    assert differences == [0.0, 0.0, None, None, None, None]
+    assert set(result["times"]) == {"launches", "sweep", "decoder", "spectra"}
+    assert result["ratios"] == {
+        "checks that agree / checks": pytest.approx(1 / 3),
+        "decoder, fraction of the product ceiling": 0.5,
+        "iterate / scan, a step": 2.0,
+    }
+
+
+def test_a_device_that_disagrees_ends_with_status_1(monkeypatch, tmp_path):
+    checks = {"off": (lambda dtype: {"x": np.ones(2)}, lambda dtype: {"x": np.full(2, 1.1)})}
+    monkeypatch.setattr(gpu, "CHECKS", checks)
+    monkeypatch.setattr(gpu, "times", lambda quick, attempts: {})
+    monkeypatch.setattr(sys, "argv", ["gpu", "--quick"])
+    monkeypatch.setattr(_report, "__file__", str(tmp_path / "_report.py"))
+    with pytest.raises(SystemExit, match="the device disagrees with the CPU: off, float32"):
+        gpu.main()
+    result = json.loads((tmp_path / "results" / "gpu-quick.json").read_text())
+    assert [row["agrees"] for row in result["checks"]] == [False, False]
+
+
+def test_a_tpu_solves_in_single_precision(monkeypatch):
+    """By the dtypes that are asked for, on a CPU: its small solve runs through, in float32."""
+    monkeypatch.setattr(gpu, "widest", lambda: "float32")
+    integrate, seen = jd.integrate, []
+
+    def noted(problem, flow, g, ts, **rest):
+        found = integrate(problem, flow, g, ts, **rest)
+        seen.append({x.dtype for x in (ts, found.loss, g.first_layer, problem.y, problem.u)})
+        return found
+
+    monkeypatch.setattr(jd, "integrate", noted)
+    attempts = gpu.Attempts()
+    found = gpu.solved(True, 1, attempts)
+    assert attempts.failures == []
+    assert found["dtype"] == "float32"
+    assert found["implicit"]["median"] > 0
+    assert seen
+    assert set.union(*seen) == {np.dtype("float32")}
+
+
+def products(jaxpr) -> int:
+    """Multiplications and additions of all products of a traced function."""
+    found = 0
+    for equation in jaxpr.eqns:
+        shapes = [each.aval.shape for each in equation.invars]
+        made = int(np.prod(equation.outvars[0].aval.shape))
+        if equation.primitive.name == "pixel_product":
+            found += 2 * made * shapes[0][1]
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            found += 2 * made * int(np.prod([shapes[0][axis] for axis in contracted]))
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
+            found += products(getattr(value, "jaxpr", value)) if _is_jaxpr(value) else 0
+    return found
+
+
+def _is_jaxpr(value) -> bool:
+    return hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns")
+
+
+def test_the_decoders_operations_are_those_that_are_traced():
+    key = jax.random.key(0)
+    g = jd.DeepDecoder(channels=16, start=(8, 8), grid=(32, 32), layers=3, key=key, dtype="float32")
+    u = g.latent(key)
+    theta, rest = eqx.partition(g, g.trainable())
+    traced = jax.make_jaxpr(jax.grad(lambda t: jnp.mean(eqx.combine(t, rest)(u) ** 2)))(theta)
+    # Sums and small products of channels by channels come on top of what is counted.
+    assert products(traced.jaxpr) == pytest.approx(decoder_count(g, 4).products, rel=0.01)

@@ -1,12 +1,16 @@
 """Every experiment runs in its smoke preset through the command, and leaves what it promises."""
 
+import importlib
 import json
+import signal
 
 import pytest
 import xarray as xr
 
 from jaxdip.cli import main
 from jaxdip.experiments import EXPERIMENTS, PRESETS, find
+
+reproduce = importlib.import_module("jaxdip.cli.reproduce")
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in EXPERIMENTS])
@@ -74,3 +78,50 @@ def test_wrong_calls_are_told_in_one_line(words, told, capsys):
     said = capsys.readouterr().err
     assert told in said
     assert said.count("\n") == 1
+
+
+def test_several_end_in_one_table_of_verdicts(tmp_path, capsys):
+    names = ["cs-2", "cs-3"]
+    assert main(["reproduce", *names, "--preset", "smoke", "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    claims = [
+        claim
+        for name in names
+        for claim in json.loads((tmp_path / name / "smoke" / "claims.json").read_text())["claims"]
+    ]
+    assert all(isinstance(claim["holds"], bool) for claim in claims)
+    held = sum(claim["holds"] for claim in claims)
+    assert 0 < held < len(claims)
+    assert told[-1].startswith(f"{held} of {len(claims)} claims hold; ")
+    rows = told[-1 - len(claims) : -1]
+    for claim, row in zip(claims, rows, strict=True):
+        assert claim["name"] in row
+        assert ("✓" in row) == claim["holds"]
+
+
+def test_a_signal_ends_it_with_what_is_left(tmp_path, capsys, monkeypatch):
+    class Seen:
+        """As if SIGTERM had come at once."""
+
+        seen = signal.SIGTERM
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    monkeypatch.setattr(reproduce, "Signals", lambda *_, **__: Seen())
+    words = ["reproduce", "gd-1b", "--preset", "smoke", "--out", str(tmp_path)]
+    assert main(words) == reproduce.CONTINUE
+    told = capsys.readouterr().out
+    assert "trials are left; the same command goes on" in told
+    folder = tmp_path / "gd-1b" / "smoke"
+    assert not (folder / "claims.json").exists()
+    stopped = json.loads((folder / "summary.json").read_text())
+    assert not stopped["complete"]
+    monkeypatch.undo()
+    # The same command goes on, and tells the seconds of both calls.
+    (folder / "summary.json").write_text(json.dumps({"seconds": 1000.0}))
+    assert main(words) == 0
+    assert 1000 < json.loads((folder / "summary.json").read_text())["seconds"] < 2000

@@ -113,7 +113,7 @@ def test_the_printed_time_has_its_last_term_without_the_factor():
 
 
 def test_a_large_initial_loss_makes_the_printed_time_too_early():
-    name = "the time that the talk prints is late enough"
+    name = "the printed time is not before the proof's"
     data = stopping_data()
     # Ten times as much of everything: t* stays, the printed time falls behind it.
     for part in ("residual", "noise_norm"):

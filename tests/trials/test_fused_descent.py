@@ -1,4 +1,9 @@
-"""The kernel that makes many steps on chip, interpreted, against the loop that it stands for."""
+"""The kernel that makes many steps on chip: interpreted, against the loop that it stands for, and
+lowered for the devices that it is for.
+"""
+
+import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +37,20 @@ def looped(program, states, steps):
     return jax.lax.map(one, states)
 
 
+def padded(states, rows, width):
+    """The states in tiles of so many rows and columns."""
+    k, m = states.z.shape[1], states.fixed.target.shape[1]
+
+    def wide(x):
+        return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - k)])
+
+    fixed = states.fixed._replace(
+        matrix=wide(jnp.pad(states.fixed.matrix, [(0, 0), (0, rows - m), (0, 0)])),
+        target=jnp.pad(states.fixed.target, [(0, 0), (0, rows - m)]),
+    )
+    return states._replace(z=wide(states.z), memory=wide(states.memory), fixed=fixed)
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus"])
 def test_the_kernel_makes_the_loops_steps(key, activation):
     program, states = begun(key, activation=activation)
@@ -51,16 +70,7 @@ def test_single_precision_and_padding_to_tiles_change_no_decision(key):
     """Zero rows and columns stay zeros; float32 ends within a step of its own plain loop."""
     program, states = begun(key, dtype="float32", tolerance=1e-2)
     k, m = states.z.shape[1], states.fixed.target.shape[1]
-
-    def wide(x):
-        return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 128 - k)])
-
-    fixed = states.fixed._replace(
-        matrix=wide(jnp.pad(states.fixed.matrix, [(0, 0), (0, 8 - m), (0, 0)])),
-        target=jnp.pad(states.fixed.target, [(0, 0), (0, 8 - m)]),
-    )
-    padded = states._replace(z=wide(states.z), memory=wide(states.memory), fixed=fixed)
-    fused = fused_steps(program, padded, 400, interpret=True)
+    fused = fused_steps(program, padded(states, 8, 128), 400, interpret=True)
     plain = looped(program, states, 400)
     assert fused.z.dtype == jnp.float32
     np.testing.assert_array_equal(fused.z[:, k:], 0)
@@ -100,3 +110,37 @@ def test_other_dynamics_are_refused(key):
         program, states = begun(key, **point)
         with pytest.raises(ValueError, match="the fused kernel makes steps of gradient descent"):
             fused_steps(program, states, 5, interpret=True)
+
+
+#: The compiler that is to take the kernel, a part of its call's name, by platform.
+COMPILERS = {"cuda": "triton", "rocm": "triton", "tpu": "tpu_custom_call"}
+
+
+def call_lowered(platform, program, states):
+    """The name of the kernel's call, lowered for a platform none of whose devices is needed."""
+    if COMPILERS[platform] == "triton" and jax.__version_info__ >= (0, 12):
+        pytest.skip("JAX 0.12 lowers kernels for GPUs only where there is one")
+    traced = jax.jit(partial(fused_steps, program, steps=50)).trace(states)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    (name,) = re.findall(r"custom_call @([\w$.]+)", text)
+    return name
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["32 bits", "64 bits"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus"])
+@pytest.mark.parametrize("platform", COMPILERS)
+def test_the_kernel_lowers_for_gpus_and_tpus(key, platform, activation, wide):
+    with jax.enable_x64(wide):
+        program, states = begun(key, activation=activation, dtype="float32")
+        assert COMPILERS[platform] in call_lowered(platform, program, padded(states, 8, 128))
+
+
+def test_the_kernel_lowers_for_gpus_in_double_precision(key):
+    program, states = begun(key, dtype="float64")
+    assert "triton" in call_lowered("cuda", program, padded(states, 8, 128))
+
+
+def test_on_a_cpu_the_kernel_must_be_interpreted(key):
+    program, states = begun(key)
+    with pytest.raises(ValueError, match="Only interpret mode is supported on CPU"):
+        jax.jit(partial(fused_steps, program, steps=5))(states)
