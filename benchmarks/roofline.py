@@ -26,7 +26,21 @@ One thread unless `--threads` says otherwise. `--quick` takes smaller sizes.
 
     python -m benchmarks.roofline
 
-TABLE
+Milliseconds and fractions of the ceiling (one thread, November 2026, other work on the machine):
+
+                                      float64           float32
+    two-layer, k = 1000               0.0022   74 %     0.00071  68 %
+    two-layer, k = 8 388 608          74       42 %     33       30 %
+    image size, n = 4096, k = 10 000  45       70 %     22       79 %
+    Jacobian, J v                     25       58 %     14       63 %
+    Jacobian, Jᵀ w                    25       57 %     11       49 %
+    Gram matrix, n = 2048             1890     69 %     723      81 %
+    decoder, 256², 256 channels       604      44 %     272      47 %
+
+Below one half are a trial far out of cache, whose tanh, two products and update are kernels of
+their own: each writes an array of k numbers for the next to read, half as much again as is counted;
+and the decoder, whose resampling, sums over pixels and transposition for the weights' gradient are
+not among the nine passes, and whose products dYᵀ X run at two thirds of the speed of square ones.
 """
 
 import argparse
