@@ -122,10 +122,11 @@ def stated(n: int, k: int, dtype: str, d: int = 10) -> tuple[jd.Problem, jd.TwoL
     return jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=y), g
 
 
-def image_descent(n: int, k: int, dtype: str) -> Callable[[int], Any]:
+def image_descent(n: int, k: int, dtype: str, *, inertial: bool) -> Callable[[int], Any]:
     """`iterate` on an image."""
     problem, g = stated(n, k, dtype)
-    method = jd.GradientDescent(jnp.asarray(1e-3, dtype))
+    s = jnp.asarray(1e-3, dtype)
+    method = jd.IGAHD(s, jnp.asarray(1.0, dtype), s) if inertial else jd.GradientDescent(s)
     return lambda count: jd.iterate(problem, method, g, count, every=count).loss
 
 
@@ -225,6 +226,9 @@ def loops(quick: bool) -> list[Loop]:
     for dtype, width in (("float64", 8), ("float32", 4)):
         small, large = (two_layer_count(*padded(2, size), width) for size in (1000, long))
         image, through = two_layer_count(n, k, width), product_count(n, k, width)
+        # IGAHD reads and writes its memory of k numbers besides.
+        inertia = image._replace(moved=image.moved + 2 * k * width)
+        gd, igahd = (partial(image_descent, n, k, dtype, inertial=with_) for with_ in (False, True))
         # The Gram matrix of fewer rows: at image size one product takes five seconds.
         rows = min(n, 2048)
         square, network = gram_count(rows, k, width), decoder(side, channels, layers, dtype)
@@ -233,7 +237,8 @@ def loops(quick: bool) -> list[Loop]:
         found += [
             Loop("two-layer, k = 1000", dtype, small, partial(small_trial, 2, 1000, dtype), steps),
             Loop(f"two-layer, k = {long}", dtype, large, partial(small_trial, 2, long, dtype), 5),
-            Loop(f"image size, {at}", dtype, image, partial(image_descent, n, k, dtype), 10),
+            Loop(f"image size, {at}", dtype, image, gd, 10),
+            Loop(f"image size, IGAHD, {at}", dtype, inertia, igahd, 10),
             Loop(f"Jacobian, J v, {at}", dtype, through, push, 10),
             Loop(f"Jacobian, Jᵀ w, {at}", dtype, through, pull, 10),
             Loop(
