@@ -38,8 +38,12 @@ def _all_hold(*held: Array) -> Array:
 
 @jax.jit
 def _least_of(applicable: Array, *margins: Array) -> Array:
-    least = jnp.min(jnp.stack(jnp.broadcast_arrays(*margins)), axis=0)
-    return jnp.where(applicable, least, jnp.nan)
+    """The least margin. One that has no value hides no failure that has, but may itself be one."""
+    stacked = jnp.stack(jnp.broadcast_arrays(*margins))
+    unknown = jnp.isnan(stacked)
+    least = jnp.min(jnp.where(unknown, jnp.inf, stacked), axis=0)
+    hidden = jnp.any(unknown, axis=0) & (least >= 1)
+    return jnp.where(applicable & ~hidden, least, jnp.nan)
 
 
 class Condition(eqx.Module):
@@ -124,7 +128,10 @@ class Certificate(eqx.Module):
 
     @property
     def margin(self) -> Float[Array, "..."]:
-        """The least right ÷ left over the conditions; NaN where not applicable."""
+        """The least right ÷ left over the conditions; NaN where not applicable.
+
+        Where a condition has no numbers because another fails, the least of those that have.
+        """
         margins = [c.margin for c in self.conditions if c.otherwise is None]
         if self.obstacle is not None or not margins:
             return jnp.asarray(jnp.nan)

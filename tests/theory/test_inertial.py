@@ -1,5 +1,6 @@
 """Energies of the inertial methods on quadratics, their certificates along runs, adaptive steps."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,6 +144,20 @@ def test_the_talk_s_pair_is_certified_in_the_velocity_only(seed, weight):
     best = jd.certify(problem, g, dynamics=jd.IGAHD(s, alpha, beta), kind="sketched")
     assert "velocity" in best.theorem
     assert float(best.margin) == float(certificate.margin)
+
+
+def test_the_margin_of_steps_that_are_too_long_is_that_of_the_rule_they_break():
+    # Without a decrease of V there is no R', so that R' < R has no margin.
+    problem, g = wide(4, k=20_000, offset=0.02)
+    certificate = theory.igahd(problem, g, 1.0, 0.01, 100.0)
+    margins = {one.name: float(one.margin) for one in certificate.conditions}
+    assert np.isnan(margins["R' < R"])
+    assert float(certificate.margin) == margins["β + √s/2 < α/L"] < 1
+    assert not bool(certificate.holds)
+    # Where all the others hold, what is unknown is not hidden.
+    rest = tuple(one for one in certificate.conditions if one.name != "β + √s/2 < α/L")
+    alone = eqx.tree_at(lambda c: c.conditions, certificate, rest)
+    assert np.isnan(float(alone.margin))
 
 
 def test_no_rate_in_the_velocity_without_hessian_damping():
