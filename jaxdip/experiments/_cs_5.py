@@ -19,6 +19,9 @@ reference is the root sum of squares of the fully sampled k-space, and the image
 that with the least training loss: the last record may be a spike of Adam's, whose step is 0.0025 in
 the paper preset, as there; the smaller quick preset uses 0.01, as their first version did. On its
 80 columns 8-fold acceleration leaves ten, too few for it to beat zero-filling in every scan.
+
+A run is one unit of work: the paper preset, interrupted, loses what it had of the run in progress,
+which takes hours.
 """
 
 import dataclasses

@@ -287,7 +287,8 @@ class CSTheorem4(AbstractExperiment):
             f"Two-layer: n = {self.n}, m = {self.m}, medians of {self.trials}; convolutional: "
             f"n = {self.pixels}, m = n/4, triangular kernel of half-width {self.half_width:g}, "
             f"medians of {self.convolutional_trials}; gradient descent, γ = 1/(2‖A J‖²), "
-            f"{self.steps} steps, shown down to 1000 roundings of ‖r₀‖. {self.source}."
+            f"{self.steps} steps, shown down to 1000 roundings of ‖r₀‖. The margin is 0 where no "
+            f"radius reproduces itself. {self.source}."
         )
         return {"figure": curves_plot(panels, caption=caption)}
 
