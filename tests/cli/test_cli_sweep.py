@@ -171,7 +171,12 @@ def test_an_interrupt_ends_show_at_once(tmp_path, capsys, monkeypatch):
         return "the whole estimate"
 
     monkeypatch.setattr("jaxdip.cli.sweep.preview", interrupted)
-    assert run(tmp_path, "--show") == 130
+    # A shell starts what it puts in the background with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(tmp_path, "--show") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "jaxdip: interrupted\n")
 
