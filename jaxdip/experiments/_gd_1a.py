@@ -37,6 +37,7 @@ from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, threshold, told
 from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
+from jaxdip.experiments._product import product
 from jaxdip.generators import OUTPUT_BOUND, activation
 from jaxdip.plot import phase_diagram
 from jaxdip.sweeps import Crossing, SweepResult, wilson
@@ -68,10 +69,10 @@ def margins(key: Key, point: dict[str, Any]) -> dict[str, Array]:
     k = jnp.asarray(log_spaced(point["first"], point["last"], point["each"]))
     k = k.astype(jnp.result_type(float))
     A = jax.random.normal(key_for(key, "operator"), (m, n))
-    y = _product(A, jax.random.normal(key_for(key, "signal"), (n,)))
+    y = product(A, jax.random.normal(key_for(key, "signal"), (n,)))
     gram, output = sums(key_for(key, "init"), n, k, law)
     sigma = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(gram)[:, 0], 0))
-    residual = jnp.linalg.norm(_product(output, A.T) - y, axis=-1)
+    residual = jnp.linalg.norm(product(output, A.T) - y, axis=-1)
     sigma_A = jnp.linalg.svd(A, compute_uv=False)[-1]
     lipschitz = _B * OUTPUT_BOUND[law] * jnp.sqrt(n / k)
     reach = 2 * residual / (sigma_A * sigma)
@@ -100,8 +101,8 @@ def sums(key: Key, n: int, k: Array, law: str, drawn: int = DRAWN) -> tuple[Arra
     V = _entries(keys["V"], (drawn, n), law)
     used = (jnp.arange(drawn, dtype=k.dtype) < k[:, None]).astype(h.dtype)
     products = (V[:, :, None] * V[:, None, :] * (slope**2)[:, None, None]).reshape(drawn, -1)
-    gram = _product(used, products).reshape(-1, n, n)
-    output = _product(used, V * value[:, None])
+    gram = product(used, products).reshape(-1, n, n)
+    output = product(used, V * value[:, None])
     more, out = _normal_sums(keys, n, jnp.maximum(k - drawn, 0.0), law)
     return (gram + more) / k[:, None, None], (output + out) / jnp.sqrt(k)[:, None]
 
@@ -131,10 +132,6 @@ def _normal_sums(keys: Mapping[str, Key], n: int, count: Array, law: str) -> tup
     root = jnp.sqrt(count)
     gram = mean * jnp.einsum("k,ij->kij", count, jnp.eye(n), precision=_HIGHEST)
     return gram + root[:, None, None] * spread, root[:, None] * output
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=_HIGHEST)
 
 
 def fourth_moment() -> float:

@@ -40,12 +40,12 @@ from jaxdip.experiments._experiment import AbstractExperiment, Cost, Preset
 from jaxdip.experiments._frequencies import frequencies, threshold, told
 from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
+from jaxdip.experiments._product import product
 from jaxdip.generators import activation
 from jaxdip.plot import phase_diagram
 from jaxdip.sweeps import Crossing, SweepResult
 from jaxdip.trials import TwoLayerTrial
 
-_HIGHEST = jax.lax.Precision.HIGHEST
 _SIGMOID = activation("sigmoid")
 #: Training "starts to diverge" where one run in ten fails; up to there a step is admissible.
 _STARTS = 0.1
@@ -67,7 +67,7 @@ def steps_allowed(key: Key, point: dict[str, Any]) -> dict[str, Array]:
     M, y, z = _drawn(key, point)
     value, slope = _activated(z)
     longest = jnp.sqrt(jnp.max(jnp.sum(M * M, axis=0)))
-    residual = jnp.linalg.norm(_product(M, value) - y)
+    residual = jnp.linalg.norm(product(M, value) - y)
     L = _SIGMOID.sup_slope**2 * _square_norm(M) + _SIGMOID.lip_slope * residual * longest
     return {"edge": 2 / _square_norm(M * slope), "inverse_L": 1 / L}
 
@@ -87,11 +87,11 @@ def kernels(key: Key, point: dict[str, Any]) -> dict[str, Array]:
 
     def step(_, z):
         value, slope = _activated(z)
-        return z - gamma * slope * _product(M.T, _product(M, value) - y)
+        return z - gamma * slope * product(M.T, product(M, value) - y)
 
     last = jax.lax.fori_loop(0, point["steps"], step, z)
     ends = [gamma * _square_norm(M * _activated(h)[1]) / 2 for h in (z, last)]
-    loss = jnp.sum((_product(M, _activated(last)[0]) - y) ** 2) / 2
+    loss = jnp.sum((product(M, _activated(last)[0]) - y) ** 2) / 2
     return {"start": ends[0], "end": ends[1], "loss": loss}
 
 
@@ -99,9 +99,9 @@ def _drawn(key: Key, point: dict[str, Any]) -> tuple[Array, Array, Array]:
     """M = A V/√k, y = A x̄ and z = W u, in which the network is M φ(z)."""
     m, n, k = point["m"], point["n"], point["k"]
     A = jax.random.normal(key_for(key, "operator"), (m, n))
-    y = _product(A, jax.random.normal(key_for(key, "signal"), (n,)))
+    y = product(A, jax.random.normal(key_for(key, "signal"), (n,)))
     V = jax.random.rademacher(key_for(key, "V"), (n, k), dtype=A.dtype)
-    return _product(A, V) / k**0.5, y, jax.random.normal(key_for(key, "h"), (k,))
+    return product(A, V) / k**0.5, y, jax.random.normal(key_for(key, "h"), (k,))
 
 
 def _activated(z: Array) -> tuple[Array, Array]:
@@ -110,11 +110,7 @@ def _activated(z: Array) -> tuple[Array, Array]:
 
 def _square_norm(M: Array) -> Array:
     """The largest eigenvalue of M Mᵀ."""
-    return jnp.linalg.eigvalsh(_product(M, M.T))[-1]
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=_HIGHEST)
+    return jnp.linalg.eigvalsh(product(M, M.T))[-1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,11 +29,11 @@ from jaxdip.experiments._frequencies import frequencies, threshold, told
 from jaxdip.experiments._gpu_estimate import by_launches
 from jaxdip.experiments._lab import Lab
 from jaxdip.experiments._padded import padded_network
+from jaxdip.experiments._product import product
 from jaxdip.generators import ACTIVATIONS
 from jaxdip.plot import Curve, Panel, curves_plot
 from jaxdip.sweeps import Crossing
 
-_HIGHEST = jax.lax.Precision.HIGHEST
 #: By index in a trial, so that one program serves all of them.
 _NAMES = ("sigmoid", "tanh", "erf", "sin", "softplus", "silu", "relu")
 _LAYERS = ("W alone", "W and V")
@@ -52,7 +52,7 @@ def any_two_layer(key: Key, point: dict[str, Any]) -> dict[str, Array]:
     """
     n, m, k = point["n"], point["m"], point["k"]
     A = jax.random.normal(key_for(key, "operator"), (m, n))
-    y = _product(A, jax.random.normal(key_for(key, "signal"), (n,)))
+    y = product(A, jax.random.normal(key_for(key, "signal"), (n,)))
     start = padded_network(
         key_for(key, "init"), n, k, point["widest"], deviation=point["deviation"]
     )
@@ -66,13 +66,13 @@ def any_two_layer(key: Key, point: dict[str, Any]) -> dict[str, Array]:
         feature, slope = jax.jvp(
             lambda t: jax.lax.switch(which, branches, t), (z,), (jnp.ones_like(z),)
         )
-        return _product(A, _product(V, feature)) - y, feature, slope
+        return product(A, product(V, feature)) - y, feature, slope
 
     r, feature, slope = evaluate(z, V)
     # V here holds the factor 1/√k, so that a step of V itself is k times shorter.
     rate = point["both"] / k
-    M = _product(A, V) * slope
-    kernel = _product(M, M.T) + rate * jnp.sum(used * feature**2) * _product(A, A.T)
+    M = product(A, V) * slope
+    kernel = product(M, M.T) + rate * jnp.sum(used * feature**2) * product(A, A.T)
     step = 0.5 / jnp.linalg.eigvalsh(kernel)[-1]
 
     def running(state: tuple[Array, ...]) -> Array:
@@ -80,8 +80,8 @@ def any_two_layer(key: Key, point: dict[str, Any]) -> dict[str, Array]:
 
     def further(state: tuple[Array, ...]) -> tuple[Array, ...]:
         count, z, V, r, feature, slope = state
-        q = _product(A.T, r)
-        moved = z - step * slope * _product(V.T, q)
+        q = product(A.T, r)
+        moved = z - step * slope * product(V.T, q)
         V = V - step * rate * jnp.outer(q, used * feature)
         return count + 1, moved, V, *evaluate(moved, V)
 
@@ -90,10 +90,6 @@ def any_two_layer(key: Key, point: dict[str, Any]) -> dict[str, Array]:
     value = jnp.sum(r**2) / 2
     finite = jnp.where(jnp.isfinite(value), value, jnp.finfo(value.dtype).max)
     return {"converged": value <= point["tolerance"], "steps": count, "loss": finite}
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=_HIGHEST)
 
 
 @dataclasses.dataclass(frozen=True)
