@@ -52,6 +52,46 @@ def two_layer_count(m: int, k: int, width: int) -> Count:
     )
 
 
+def explicit_count(m: int, k: int, width: int) -> Count:
+    """A step of Tsit5: six gradients, and sums of the stages.
+
+    The argument of stage i adds i earlier velocities to z; the end and the error add six and seven.
+    """
+    gradient = two_layer_count(m, k, width)
+    sums = sum(range(1, 6)) + 6 + 7
+    return Count(
+        # z and the result with each of seven sums; the error's norm reads it, z and the new z.
+        moved=6 * gradient.moved + (sums + 2 * 7 + 3) * k * width,
+        # Seven velocities, z, the new z and the error stay at hand.
+        working=gradient.working + 10 * k * width,
+        products=6 * gradient.products + 2 * sums * k,
+        tanh=6 * k,
+    )
+
+
+def implicit_count(q: int, k: int, width: int) -> Count:
+    """A step of Rodas5P with the structured Hessian of a network of q outputs, W trained.
+
+    V is read twice for what the Hessian is made of; V diag(·) is written and multiplied with Vᵀ;
+    each of eight stages reads V twice for its velocity and twice to solve.
+    """
+    stages = 8
+    # Both sums of a stage, over all earlier ones; those of the end.
+    sums = 2 * sum(range(stages)) + stages
+    return Count(
+        moved=((2 + 3 + 4 * stages) * q * k + (sums + 6 * stages) * k) * width,
+        working=(2 * q * k + 12 * k) * width,
+        products=2 * q * q * k
+        + (2 + 4 * stages) * 2 * q * k
+        + 2 * sums * k
+        # The q × q matrix: its product, its factors, its solves.
+        + 2 * q**3
+        + 2 * q**3 / 3
+        + stages * 4 * q**2,
+        tanh=(stages + 1) * k,
+    )
+
+
 def decoder_count(g: jd.DeepDecoder, width: int) -> Count:
     """A gradient of the deep decoder: products forward, for weights, and for activations.
 

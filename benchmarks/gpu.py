@@ -10,8 +10,9 @@ the device has it, in float64. Then it times:
                     at the copy bandwidth measured here (target: at most 1.3 times that)
     launches        microseconds a step of one small trial: `iterate`, a bare scan unrolled 1, 4, 16
                     times, the fused kernel, and the scan again in a process with command buffers on
-    sweep           4096 trials of the papers' experiment at k = 1000; and as many trials from the
-                    same start in lanes of the plain loop and in the fused kernel
+    sweep           4096 trials of the papers' experiment at k = 1000 by `sweep`, in lanes and by
+                    `FusedTwoLayerTrial`; and as many trials from the same start in lanes of the
+                    plain loop and in the fused kernel
     ODE             gradient flow, k = 1000, explicit; and stiff, implicit
     decoder         a gradient step of the deep decoder, 512², 256 channels
     spectra         Gram matrix and eigenvalues at n = 4096, k = 10 000
@@ -56,7 +57,7 @@ from benchmarks import _ceilings  # noqa: E402
 from benchmarks._counts import decoder_count  # noqa: E402
 from benchmarks._report import in_process, interleaved, per_iteration, summary, timed, write  # noqa: E402
 from jaxdip.sweeps import sweep  # noqa: E402
-from jaxdip.trials import TwoLayerTrial  # noqa: E402
+from jaxdip.trials import FusedTwoLayerTrial, TwoLayerTrial  # noqa: E402
 from jaxdip.trials._fused_descent import fused_steps  # noqa: E402
 
 #: The largest difference from the CPU in float64, relative to the largest entry.
@@ -446,15 +447,21 @@ SWEPT = {True: (32, 100, 200), False: (4096, 1000, 20_000)}
 SWEPT_TOLERANCE = 1e-8
 
 
-def swept(quick: bool) -> dict[str, Any]:
-    """Trials of the papers' experiment by `sweep`."""
+def swept(quick: bool, *, fused: bool = False) -> dict[str, Any]:
+    """Trials of the papers' experiment by `sweep`: in lanes of the loop, or in the fused kernel."""
     trials, k, steps = SWEPT[quick]
     grid = {"n": 5, "m": 2, "k": k, "steps": steps, "dtype": "float32"}
     grid["tolerance"] = SWEPT_TOLERANCE
+    # Lanes are refilled; the kernel's trials are all launched at once.
+    trial, lanes = (
+        (FusedTwoLayerTrial(interpret=interpreted()), trials)
+        if fused
+        else (TwoLayerTrial(), min(256, trials))
+    )
 
     def run() -> Any:
         options: dict[str, Any] = {"trials": trials, "key": jax.random.key(0), "block": trials}
-        return sweep(TwoLayerTrial(), grid, lanes=min(256, trials), **options).outcomes["steps"]
+        return sweep(trial, grid, lanes=lanes, **options).outcomes["steps"]
 
     first = timed(run)[1]
     outcome, again = timed(run)
@@ -563,6 +570,7 @@ def times(quick: bool, attempts: Attempts) -> dict[str, Any]:
         "image size": lambda: image_size(quick, repeats),
         "launches": lambda: launches(quick, repeats, attempts),
         "sweep": lambda: swept(quick),
+        "sweep, fused": lambda: swept(quick, fused=True),
         "the same trials": lambda: two_loops(quick, repeats),
         "ODE": lambda: solved(quick, repeats, attempts),
         "decoder": lambda: decoder_step(quick, repeats),
@@ -602,6 +610,10 @@ def ratios(found: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, float
         seconds = found["the same trials"]["seconds"]
         told["the same trials in lanes / fused, seconds"] = (
             seconds["lanes"]["median"] / seconds["fused"]["median"]
+        )
+    if {"sweep", "sweep, fused"} <= set(found):
+        told["sweep, trial-steps a second, fused / lanes"] = (
+            found["sweep, fused"]["trial_steps_a_second"] / found["sweep"]["trial_steps_a_second"]
         )
     us = found.get("launches", {})
     if "iterate" in us:

@@ -13,6 +13,8 @@ reaches more than 1.1 of its ceiling was measured on a machine that others used:
     loop                            passes over arrays                 operations
     two-layer (a sweep's trial)     M twice, z and t = tanh z twice    k tanh, 4 m k + 8 k
     image size (`iterate`, m = n)   likewise                           likewise
+    ODE step, explicit (Tsit5)      six such gradients, and 28 sums    as the gradients
+    ODE step, implicit (Rodas5P)    V 37 times                         2 n² k, 68 n k, tanh 9 k
     decoder, a gradient             9 over each layer's activations    6 C² pixels mixed a layer
     Jacobian, J v and Jᵀ w          V once                             2 m k
     Gram matrix B Bᵀ                B once                             2 m² k
@@ -47,7 +49,7 @@ import argparse
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 GIVEN = argparse.ArgumentParser(description="Fractions of the machine's ceilings.")
 GIVEN.add_argument("--quick", action="store_true", help="smaller sizes")
@@ -62,6 +64,7 @@ import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 
+import diffrax as dfx  # noqa: E402
 import equinox as eqx  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
@@ -70,7 +73,9 @@ from benchmarks._ceilings import ceilings  # noqa: E402
 from benchmarks._counts import (  # noqa: E402
     Count,
     decoder_count,
+    explicit_count,
     gram_count,
+    implicit_count,
     product_count,
     two_layer_count,
 )
@@ -128,6 +133,23 @@ def image_descent(n: int, k: int, dtype: str, *, inertial: bool) -> Callable[[in
     s = jnp.asarray(1e-3, dtype)
     method = jd.IGAHD(s, jnp.asarray(1.0, dtype), s) if inertial else jd.GradientDescent(s)
     return lambda count: jd.iterate(problem, method, g, count, every=count).loss
+
+
+def flow_steps(n: int, k: int, dtype: str, solver: Literal["explicit", "implicit"]) -> Any:
+    """Steps of `integrate` along gradient flow, whose end is out of their reach."""
+    problem, g = stated(n, k, dtype)
+    # A stiff solver's steps would grow without end.
+    controller = dfx.PIDController(rtol=1e-4, atol=1e-6, dtmax=1.0)
+    options = {"ts": jnp.asarray([1e9], dtype), "solver": solver, "stepsize_controller": controller}
+
+    def run(count: int) -> Any:
+        made = jd.integrate(problem, jd.GradientFlow(), g, max_steps=count, **options)
+        steps = int(made.stats["num_steps"])
+        if steps != count:
+            raise SystemExit(f"{solver}: {steps} steps were made, not {count}")
+        return made.loss
+
+    return run
 
 
 def decoder(side: int, channels: int, layers: int, dtype: str) -> jd.DeepDecoder:
@@ -233,12 +255,35 @@ def loops(quick: bool) -> list[Loop]:
         rows = min(n, 2048)
         square, network = gram_count(rows, k, width), decoder(side, channels, layers, dtype)
         make = partial(decoder_gradients, side, channels, layers, dtype)
+        flow = partial(flow_steps, dtype=dtype)
+        q, units = (10, 1000) if quick else (20, 4000)
         push, pull = (partial(jacobian_products, n, k, dtype, back) for back in (False, True))
         found += [
             Loop("two-layer, k = 1000", dtype, small, partial(small_trial, 2, 1000, dtype), steps),
             Loop(f"two-layer, k = {long}", dtype, large, partial(small_trial, 2, long, dtype), 5),
             Loop(f"image size, {at}", dtype, image, gd, 10),
             Loop(f"image size, IGAHD, {at}", dtype, inertia, igahd, 10),
+            Loop(
+                "explicit ODE step, n = 10, k = 1000",
+                dtype,
+                explicit_count(10, 1000, width),
+                partial(flow, 10, 1000, solver="explicit"),
+                200,
+            ),
+            Loop(
+                f"explicit ODE step, {at}",
+                dtype,
+                explicit_count(n, k, width),
+                partial(flow, n, k, solver="explicit"),
+                3,
+            ),
+            Loop(
+                f"implicit ODE step, n = {q}, k = {units}",
+                dtype,
+                implicit_count(q, units, width),
+                partial(flow, q, units, solver="implicit"),
+                100,
+            ),
             Loop(f"Jacobian, J v, {at}", dtype, through, push, 10),
             Loop(f"Jacobian, Jᵀ w, {at}", dtype, through, pull, 10),
             Loop(

@@ -13,15 +13,19 @@ import numpy as np
 
 from jaxdip.cli._runtime import UsageError
 from jaxdip.sweeps import AbstractTrial, Grid, Narrow, Sweep
-from jaxdip.trials import NetworkTrial, TwoLayerTrial
+from jaxdip.trials import FusedTwoLayerTrial, NetworkTrial, TwoLayerTrial
 
-TRIALS: Mapping[str, type[AbstractTrial]] = {"two-layer": TwoLayerTrial, "network": NetworkTrial}
+TRIALS: Mapping[str, type[AbstractTrial]] = {
+    "two-layer": TwoLayerTrial,
+    "two-layer-fused": FusedTwoLayerTrial,
+    "network": NetworkTrial,
+}
 #: Parameters that are whole numbers, so that spaced values of them are rounded.
 _WHOLE = ("n", "m", "k", "d", "steps")
 #: The file's keys: what each is, and its default.
 KEYS: Mapping[str, tuple[str, str]] = {
-    "trial": ("what is repeated: 'two-layer', or 'network' (more by name, compiles longer)",
-              "'two-layer'"),
+    "trial": ("what is repeated: 'two-layer', 'two-layer-fused' (on GPUs and TPUs), or 'network' "
+              "(more by name, compiles longer)", "'two-layer'"),
     "trials": ("how many of each cell", "50"),
     "seed": ("of the random key, 0 to 2^63 - 1; --seed overrides it", "0"),
     "event": ("the outcome whose frequency is tabulated and drawn", "'converged'"),

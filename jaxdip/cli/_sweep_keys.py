@@ -18,8 +18,13 @@ def keys_text() -> str:
     parts = ["The file", table(keys, left=3), "Ranges, for parameters", table(ranges, left=2)]
     parts += [f"Activations: {', '.join(ACTIVATIONS)}", f"Result codes: 0 not done, {codes}"]
     for name, trial in TRIALS.items():
-        parts += [f'Parameters of trial = "{name}"', table(_parameters(trial), left=3)]
-        parts.append(_outcomes(trial))
+        parts.append(f'Parameters of trial = "{name}"')
+        rows = _parameters(trial)
+        if rows:
+            parts += [table(rows, left=3), _paragraph(trial, "Outcomes:")]
+        else:
+            # One that is told by another.
+            parts.append(_paragraph(trial, "Parameters and outcomes"))
     return "\n\n".join(parts)
 
 
@@ -34,8 +39,8 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
-def _outcomes(trial: type) -> str:
-    """The paragraph of a trial's docstring that names what it reports."""
+def _paragraph(trial: type, beginning: str) -> str:
+    """The paragraph of a trial's docstring that begins so."""
     lines = (inspect.getdoc(trial) or "").splitlines()
-    from_there: Iterable[str] = itertools.dropwhile(lambda x: not x.startswith("Outcomes:"), lines)
+    from_there: Iterable[str] = itertools.dropwhile(lambda x: not x.startswith(beginning), lines)
     return " ".join(itertools.takewhile(bool, (line.strip() for line in from_there)))

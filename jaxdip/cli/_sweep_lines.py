@@ -20,7 +20,7 @@ _WIDTHS = {
     ),
 }
 LINES = tuple(_WIDTHS)
-_TRIAL = "TwoLayerTrial"
+_TRIALS = ("TwoLayerTrial", "FusedTwoLayerTrial")
 
 
 def theory_lines(
@@ -45,7 +45,7 @@ def theory_lines(
         names: which lines.
         event: what the diagram counts.
     """
-    if trial != _TRIAL or len(axes) != 2 or "k" not in axes:
+    if trial not in _TRIALS or len(axes) != 2 or "k" not in axes:
         return []
     other = next(name for name in axes if name != "k")
     if other not in ("m", "n"):

@@ -25,8 +25,12 @@ def preview(config: SweepConfig, devices: Sequence[Any]) -> str:
 
     The estimate is from as many cells as can be tried in 20 s: a few trials of each, or as many as
     the device takes at once. Every cell is taken to cost as much as the nearest one tried.
+
+    Raises:
+        ValueError: if the trial cannot run on such a device.
     """
     described = config.sweep
+    described.trial.check_device(devices[0])
     points = list(described.grid.points())
     programs = collections.Counter(described.trial.program(point) for point in points)
     tried = _tried(described, devices[0])

@@ -130,7 +130,11 @@ class Sweep:
         """What `plan.json` says: the spec, what decides the last bits, and the source.
 
         The source is on record only: most changes to it change no bit of an outcome.
+
+        Raises:
+            ValueError: if the trial cannot run on such a device.
         """
+        self.trial.check_device(devices[0])
         identity = numerical_identity(devices, self._kernel(devices[0]))
         return {"spec": self.spec(), "fingerprint": identity, "source": source_digest()}
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdip._types import Array, Bool, Key, Tree
+from jaxdip._types import Array, Bool, Device, Key, Tree
 
 #: What an axis of a grid may hold. Floats are data: they never recompile. All else is structure.
 Value = float | int | str | bool
@@ -35,6 +35,9 @@ class AbstractTrial(eqx.Module):
     @abc.abstractmethod
     def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
         """The outcome of one trial, by name; a pure function, to be compiled."""
+
+    def check_device(self, device: Device) -> None:
+        """Refuses a device that the trial cannot run on, with a ValueError; by default none."""
 
 
 class AbstractLoopTrial(AbstractTrial):

@@ -1,7 +1,7 @@
 """Many steps of many two-layer trials in one kernel each, for devices on which launches cost.
 
-Sweeps do not use it: what has not been measured on the device it is for is nobody's default.
-`python -m benchmarks.gpu` checks and times it there.
+Sweeps use it where `FusedTwoLayerTrial` is asked for: what has not been measured on the device it
+is for is nobody's default. `python -m benchmarks.gpu` checks and times it there.
 """
 
 from functools import partial
@@ -11,8 +11,22 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from jaxdip._types import Array
+from jaxdip._types import Array, Float
 from jaxdip.trials._two_layer import Program, State, _form
+
+
+def check_fused(program: Program) -> None:
+    """Refuses what the kernel does not do.
+
+    Raises:
+        ValueError: for dynamics other than 'gd', and p > 0.
+    """
+    if program.dynamics != "gd" or not program.squares:
+        raise ValueError(
+            "the fused kernel makes steps of gradient descent on the squared error, got dynamics "
+            f"{program.dynamics!r} and p {'= 0' if program.squares else '> 0'}; use the loop, "
+            "TwoLayerTrial"
+        )
 
 
 def fused_steps(program: Program, states: State, steps: int, *, interpret: bool = False) -> State:
@@ -45,11 +59,7 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
     Raises:
         ValueError: for other dynamics or losses, and on CPUs unless interpreted.
     """
-    if program.dynamics != "gd" or not program.squares:
-        raise ValueError(
-            "the fused kernel makes steps of gradient descent on the squared error, got dynamics "
-            f"{program.dynamics!r} and p {'= 0' if program.squares else '> 0'}; use the loop"
-        )
+    check_fused(program)
     form, fixed = _form(program.activation), states.fixed
     trials, width = states.z.shape
     rows = fixed.target.shape[1]
@@ -119,7 +129,9 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
         found = call(interpret=True)(*arrays)
     else:
         # Named, because JAX's default for GPUs is Mosaic, which takes other kernels than this.
-        by_triton = call(compiler_params=triton.CompilerParams())
+        by_triton = call(
+            compiler_params=triton.CompilerParams(num_warps=_warps(states.fixed.matrix))
+        )
         found = jax.lax.platform_dependent(*arrays, cuda=by_triton, rocm=by_triton, default=call())
     z, memory, residual, loss, taken = found
     return states._replace(
@@ -129,3 +141,13 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
         loss=loss[:, 0, 0],
         steps=states.steps + taken[:, 0, 0],
     )
+
+
+def _warps(matrix: Float[Array, "T m K"]) -> int:
+    """Groups of 32 threads of a GPU that hold a trial's M in 32 registers each, from 4 to 32.
+
+    Estimated, for a thread has 255 registers at most, and the rest of a step needs as many again.
+    """
+    rows, width = matrix.shape[1:]
+    held = rows * width * matrix.dtype.itemsize // (4 * 32 * 32)
+    return min(32, max(4, 1 << max(0, held - 1).bit_length()))

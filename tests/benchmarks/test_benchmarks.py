@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as runner  # noqa: E402
 from benchmarks import _registry, _report, gpu  # noqa: E402
-from benchmarks._counts import decoder_count  # noqa: E402
+from benchmarks._counts import decoder_count, explicit_count, implicit_count  # noqa: E402
 from benchmarks._products import PRODUCTS, with_products  # noqa: E402
+from jaxdip.dynamics._run import start  # noqa: E402
+from jaxdip.dynamics._solver_choice import choose_solver  # noqa: E402
 
 
 def test_every_script_is_registered_and_asks_one_question():
@@ -258,7 +261,7 @@ def test_the_command_for_accelerators_runs_small_on_a_cpu_and_claims_nothing():
     assert result["failures"] == []
     assert result["times"]["ODE"]["dtype"] == "float64"
     kinds = {"image size", "launches", "sweep", "the same trials", "ODE", "decoder", "spectra"}
-    assert set(result["times"]) == kinds
+    assert set(result["times"]) == kinds | {"sweep, fused"}
 
 
 def test_a_check_or_time_that_fails_on_an_accelerator_leaves_the_others(
@@ -277,8 +280,11 @@ def test_a_check_or_time_that_fails_on_an_accelerator_leaves_the_others(
     monkeypatch.setattr(gpu, "CHECKS", checks)
     monkeypatch.setattr(sys, "argv", ["gpu", "--quick"])
     monkeypatch.setattr(_report, "__file__", str(tmp_path / "_report.py"))
-    for name in ("image_size", "swept", "decoder_step", "spectra"):
+    for name in ("image_size", "decoder_step", "spectra"):
         monkeypatch.setattr(gpu, name, lambda *_: {"ratio": 2.0, "fraction": 0.5})
+    monkeypatch.setattr(
+        gpu, "swept", lambda quick, fused=False: {"trial_steps_a_second": 6.0 if fused else 2.0}
+    )
     for name in ("image_size", "two_loops", "buffered", "solved"):
         monkeypatch.setattr(gpu, name, busy)
     monkeypatch.setattr(
@@ -312,10 +318,11 @@ def test_a_check_or_time_that_fails_on_an_accelerator_leaves_the_others(
     assert noted["lost, on the CPU"] == ("NotImplementedError", "no kernel in float64")
     differences = [row["difference"] for row in result["checks"]]
     assert differences == [0.0, 0.0, None, None, None, None]
-    assert set(result["times"]) == {"launches", "sweep", "decoder", "spectra"}
+    assert set(result["times"]) == {"launches", "sweep", "sweep, fused", "decoder", "spectra"}
     assert result["ratios"] == {
         "checks that agree / checks": pytest.approx(1 / 3),
         "decoder, fraction of the product ceiling": 0.5,
+        "sweep, trial-steps a second, fused / lanes": 3.0,
         "iterate / scan, a step": 2.0,
     }
 
@@ -364,7 +371,8 @@ def products(jaxpr) -> int:
             (contracted, _), _ = equation.params["dimension_numbers"]
             found += 2 * made * int(np.prod([shapes[0][axis] for axis in contracted]))
         for value in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
-            found += products(getattr(value, "jaxpr", value)) if _is_jaxpr(value) else 0
+            inner = products(getattr(value, "jaxpr", value)) if _is_jaxpr(value) else 0
+            found += inner * equation.params.get("length", 1)
     return found
 
 
@@ -380,3 +388,21 @@ def test_the_decoders_operations_are_those_that_are_traced():
     traced = jax.make_jaxpr(jax.grad(lambda t: jnp.mean(eqx.combine(t, rest)(u) ** 2)))(theta)
     # Sums and small products of channels by channels come on top of what is counted.
     assert products(traced.jaxpr) == pytest.approx(decoder_count(g, 4).products, rel=0.01)
+
+
+def test_the_operations_of_ode_steps_are_those_that_are_traced():
+    key, n, k = jax.random.key(0), 30, 2000
+    g = jd.TwoLayer(latent=5, width=k, out=n, key=key)
+    u, y = jd.on_sphere(5, key=key), jax.random.normal(key, (n,))
+    problem = jd.Problem(u=u, operator=jd.operators.Identity((n,)), loss=jd.losses.MSE(), y=y)
+    _, f, theta = start(problem, g, True)
+    gradient = products(jax.make_jaxpr(jax.grad(f))(theta).jaxpr)
+    assert 6 * gradient == pytest.approx(explicit_count(n, k, 8).products, rel=0.1)
+    solver = choose_solver(
+        "implicit", jd.GradientFlow(), f, theta, jnp.asarray(1.0), 1e-6, own_controller=False
+    ).solver
+    term = dfx.ODETerm(lambda t, y, args: jax.tree.map(jnp.negative, jax.grad(f)(y)))
+    ends = jnp.asarray(0.0), jnp.asarray(0.1)
+    traced = jax.make_jaxpr(lambda y: solver.step(term, *ends, y, None, None, False)[0])(theta)
+    # Sums of the stages are over all eight, zeros included, and factors are not among the products.
+    assert products(traced.jaxpr) == pytest.approx(implicit_count(n, k, 8).products, rel=0.1)

@@ -335,7 +335,10 @@ def test_the_source_is_on_record(tmp_path):
             "k = logspace(1,400,5): expected",
         ),
         (SMALL.replace("seed = 3", "seed = 9223372036854775808"), "seed is a whole number from 0"),
-        (f'trial = ["a"]\n{SMALL}', "trial is ['a']; there are two-layer, network"),
+        (
+            f'trial = ["a"]\n{SMALL}',
+            "trial is ['a']; there are two-layer, two-layer-fused, network",
+        ),
         ('trial = "network"\n[grid]\nloss = "lq"', "loss_parameter of 'lq' is above 1, got 0.0"),
         ('trial = "network"\n[grid]\nloss = "huber"', "of 'huber' is above 0, got 0.0"),
         (
