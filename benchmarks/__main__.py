@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from benchmarks._registry import FOLDER, NAMES, question, ratios
 
 #: Seconds after which a quick run is given up.
-PATIENCE = 300
+PATIENCE = 600
 
 
 class Row(NamedTuple):

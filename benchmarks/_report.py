@@ -35,7 +35,7 @@ def quick_asked(description: str, effect: str) -> bool:
 def peer(name: str) -> Any:
     """A package to compare with, or None if it is not installed, which is said aloud."""
     if importlib.util.find_spec(name) is None:
-        print(f"{name} is not installed: its rows are left out (pip install 'jaxdip[peers]')")
+        print(f"{name} is not installed: its rows are left out (pip install -e '.[peers]')")
         return None
     return importlib.import_module(name)
 
@@ -166,14 +166,22 @@ def write(name: str, result: dict[str, Any], *, quick: bool = False) -> pathlib.
 
 
 def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=pathlib.Path(__file__).parent,
-    )
-    return done.stdout.strip() or "unknown"
+    """The commit, marked where tracked files differ from it; results of other benchmarks may."""
+    told = _git("describe", "--always")
+    code = ("--untracked-files=no", "--", ".", ":!benchmarks/results")
+    return f"{told}{'-dirty' if _git('status', '--porcelain', *code) else ''}" or "unknown"
+
+
+def _git(*words: str) -> str:
+    """What git prints in this repository; nothing where there is none."""
+    root = pathlib.Path(__file__).parents[1]
+    try:
+        done = subprocess.run(
+            ["git", *words], capture_output=True, text=True, check=False, cwd=root
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _version(name: str) -> str | None:

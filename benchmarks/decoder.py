@@ -12,31 +12,31 @@ First the two are compared, and the benchmark fails if they differ by more than 
 1e-10 in float64: signals relative to their largest entry, gradients in the l2 norm. PyTorch then
 runs in its default layout, because its channel normalisation in float32 and channels-last is itself
 off by 1e-5 to 1e-4. The float32 gradient is held to it for softplus: with ReLU one pixel whose
-rounding falls on the other side of the kink moves it by more (they differ by 5e-5 at 128² and by
-5e-4 at 256², where ours is off by 1e-4 and PyTorch's by 5e-4). There the benchmark fails if ours is
-more than twice as far as PyTorch's from the float64 gradient at the same weights.
+rounding falls on the other side of the kink moves it by more (below: relative errors against the
+float64 gradient at the same weights). There the benchmark fails if ours is more than twice as far
+off as PyTorch's.
 
 Ours is told a second time, in no ratio, with `WIDE`: vectors of 512 bits, an option of XLA on CPUs
 (XLA_FLAGS=--xla_cpu_prefer_vector_width=512) that a user may set and this package does not.
 
-PyTorch is no dependency: `pip install 'jaxdip[peers]'` first; without it the benchmark says so and
+PyTorch is no dependency: `pip install -e '.[peers]'` first; without it the benchmark says so and
 times ours alone. `--compile` times its step by `torch.compile` too, in both layouts, which costs a
-minute a size, and takes the fastest: here that was the eager step in channels-last, compiled ones
-took 1.05 to 1.6 times as long (64² in both dtypes, 256² in float32).
+minute a size, and takes the fastest; where that was tried the eager step in channels-last was.
 
     python -m benchmarks.decoder
 
-Its last output (one thread of two cores, November 2026):
+Its last output (one thread of two cores, other work on the second, November 2026):
 
-    side, dtype      jaxdip     torch     torch/jaxdip
-      64, float32       26 ms      28 ms   1.06
-      64, float64       60 ms      59 ms   0.98
-     128, float32       75 ms      90 ms   1.18
-     128, float64      172 ms     246 ms   1.39
-     256, float32      306 ms     462 ms   1.48
-     256, float64      672 ms    1002 ms   1.49
-     512, float32      974 ms    1729 ms   1.73
-     512, float64     2013 ms    3469 ms   1.71
+                                                   float32 gradient
+    side, dtype      jaxdip     torch     torch/jaxdip    jaxdip    torch
+      64, float32       27 ms      30 ms   1.10           1e-06    2e-06
+      64, float64       75 ms      67 ms   0.94
+     128, float32       80 ms      93 ms   1.18           2e-04    1e-03
+     128, float64      182 ms     225 ms   1.23
+     256, float32      346 ms     455 ms   1.29           3e-05    5e-04
+     256, float64      783 ms    1075 ms   1.39
+     512, float32     1044 ms    1829 ms   1.82           2e-04    1e-04
+     512, float64     2276 ms    3653 ms   1.60
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Does an accelerator agree with the CPU, and how near do its loops come to its ceilings?
+"""Does an accelerator agree with the CPU, and how fast do the hot loops run on it?
 
 One command, `python -m benchmarks.gpu`, for a GPU or TPU that JAX sees. First it checks that what
 the device computes agrees with this machine's CPU in float64, on the same numbers: gradient
@@ -60,8 +60,11 @@ from jaxdip.sweeps import sweep  # noqa: E402
 from jaxdip.trials import FusedTwoLayerTrial, TwoLayerTrial  # noqa: E402
 from jaxdip.trials._fused_descent import fused_steps  # noqa: E402
 
-#: The largest difference from the CPU in float64, relative to the largest entry.
-ALLOWED = {"float32": 2e-4, "float64": 1e-9}
+#: The largest difference from the CPU in float64, relative to the largest entry: some ten times
+#: what a CPU's own float32 leaves, and less than TF32 products do.
+ALLOWED = {"float32": 1e-5, "float64": 1e-9}
+#: Likewise in float32, where long runs or a quotient of small numbers magnify rounding.
+ALLOWED_IN_FLOAT32 = {"trials in lanes": 1e-4, "fused kernel": 1e-4, "certificate": 2e-4}
 #: Image-size descent: at most so many times the floor.
 TARGET = 1.3
 #: What turns command buffers on, loops included, for a process of its own.
@@ -298,6 +301,11 @@ def difference(found: dict[str, Any], true: dict[str, Any]) -> float:
     return worst
 
 
+def allowed(name: str, dtype: str) -> float:
+    """The largest difference that counts as agreement."""
+    return ALLOWED_IN_FLOAT32.get(name, ALLOWED[dtype]) if dtype == "float32" else ALLOWED[dtype]
+
+
 def checked(device: Any, attempts: Attempts) -> list[dict[str, Any]]:
     """One row a check and dtype; of one that failed the difference is None."""
     rows = []
@@ -311,7 +319,7 @@ def checked(device: Any, attempts: Attempts) -> list[dict[str, Any]]:
             if true is not None:
                 compared = partial(compared_on, device, run, dtype, true)
                 apart = attempts.result(f"{name}, {dtype}", compared)
-            good = apart is not None and apart <= ALLOWED[dtype]
+            good = apart is not None and apart <= allowed(name, dtype)
             rows.append({"check": name, "dtype": dtype, "difference": apart, "agrees": good})
             if apart is not None:
                 print(f"{'✓' if good else '✗'} {name}, {dtype}: {apart:.1e}", flush=True)
@@ -383,7 +391,7 @@ def bare(unroll: int, steps: int) -> Callable[[int], Any]:
 
 def launches(quick: bool, repeats: int, attempts: Attempts) -> dict[str, Any]:
     """Microseconds a step of one trial, by how the loop is run."""
-    steps = 2048 if quick else 8192
+    steps = STEPS[quick]
     problem, g = stated(5, 2, 1000, "float32")
     method = jd.GradientDescent(jnp.asarray(1e-3, jnp.float32))
 
@@ -430,18 +438,22 @@ def buffered(quick: bool) -> dict[str, Any]:
         SystemExit: if that process fails.
     """
     flags = f"{os.environ.get('XLA_FLAGS', '')} {COMMAND_BUFFERS}".strip()
-    words = ["--one", "scan", *["--quick"] * quick]
-    before = os.environ.get("XLA_FLAGS")
-    os.environ["XLA_FLAGS"] = flags
+    # This process holds most of the card: the other takes what it needs instead of as much again.
+    wanted = {"XLA_FLAGS": flags, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
-        return in_process("gpu", *words)
+        return in_process("gpu", "--one", "scan", *["--quick"] * quick)
     finally:
-        if before is None:
-            del os.environ["XLA_FLAGS"]
-        else:
-            os.environ["XLA_FLAGS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
+#: Of a run whose launches are timed, quick or not.
+STEPS = {True: 2048, False: 8192}
 #: Of the trials of a sweep, quick or not: how many, k, and the steps they may take.
 SWEPT = {True: (32, 100, 200), False: (4096, 1000, 20_000)}
 SWEPT_TOLERANCE = 1e-8
@@ -631,7 +643,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--one", choices=["scan"], help="microseconds a step of a bare scan")
     given = parser.parse_args()
-    steps = 256 if given.quick else 8192
+    steps = STEPS[given.quick]
     if given.one:
         taken = per_step(bare(1, steps), 1, 2 if given.quick else 7)
         print(json.dumps({part: 1e6 * s / steps for part, s in taken.items()}))

@@ -54,7 +54,11 @@ def stated(n: int, m: int, k: int) -> tuple[jd.Problem, jd.TwoLayer]:
     return jd.Problem(u=u, operator=A, loss=jd.losses.MSE(), y=A(x)), g
 
 
-def descent_seconds(n: int, m: int, k: int, work: float, repeats: int) -> float:
+#: Median and spread of seconds.
+Seconds = dict[str, float]
+
+
+def descent_seconds(n: int, m: int, k: int, work: float, repeats: int) -> Seconds:
     """Of one step: what 2 T steps take more than T, divided by T."""
     problem, g = stated(n, m, k)
     steps = max(20, int(work / (m * k)))
@@ -64,27 +68,27 @@ def descent_seconds(n: int, m: int, k: int, work: float, repeats: int) -> float:
 
     found = interleaved({"T": partial(run, steps), "2T": partial(run, 2 * steps)}, repeats)
     pairs = zip(found["T"], found["2T"], strict=True)
-    return summary([b - a for a, b in pairs])["median"] / steps
+    return summary([(b - a) / steps for a, b in pairs])
 
 
-def run_seconds(runs: dict[str, Callable[[], Any]], repeats: int) -> list[float]:
-    """Medians of runs in turn."""
-    return [summary(taken)["median"] for taken in interleaved(runs, repeats).values()]
+def run_seconds(runs: dict[str, Callable[[], Any]], repeats: int) -> list[Seconds]:
+    """Those of runs in turn."""
+    return [summary(taken) for taken in interleaved(runs, repeats).values()]
 
 
-def in_k(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_k(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     return [descent_seconds(5, 2, k, work, repeats) for k in sizes]
 
 
-def in_m(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_m(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     return [descent_seconds(max(sizes), m, 1000, work, repeats) for m in sizes]
 
 
-def in_n(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_n(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     return [descent_seconds(n, 8, 1000, work, repeats) for n in sizes]
 
 
-def in_steps(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_steps(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     problem, g = stated(5, 2, 1000)
 
     def run(count: int):
@@ -93,7 +97,7 @@ def in_steps(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
     return run_seconds({str(count): partial(run, count) for count in sizes}, repeats)
 
 
-def in_time(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_time(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     problem, g = stated(20, 10, 500)
     L = float(jd.gradient_lipschitz(problem, g).value)
 
@@ -108,7 +112,7 @@ def in_time(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
     return run_seconds(horizons, repeats)
 
 
-def in_pixels(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_pixels(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     runs = {}
     for n in sizes:
         side = round(n**0.5)
@@ -132,7 +136,7 @@ def in_pixels(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
     return run_seconds(runs, repeats)
 
 
-def spectra_seconds(shapes: Sequence[tuple[int, int]], repeats: int) -> list[float]:
+def spectra_seconds(shapes: Sequence[tuple[int, int]], repeats: int) -> list[Seconds]:
     runs = {}
     for n, k in shapes:
         g = jd.TwoLayer(latent=10, width=k, out=n, key=jax.random.key(1))
@@ -146,15 +150,15 @@ def spectra_seconds(shapes: Sequence[tuple[int, int]], repeats: int) -> list[flo
     return run_seconds(runs, repeats)
 
 
-def spectrum_in_k(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def spectrum_in_k(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     return spectra_seconds([(64, k) for k in sizes], repeats)
 
 
-def spectrum_in_m(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def spectrum_in_m(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     return spectra_seconds([(m, 16_384) for m in sizes], repeats)
 
 
-def in_trials(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
+def in_trials(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     from jaxdip.sweeps import sweep
     from jaxdip.trials import TwoLayerTrial
 
@@ -170,7 +174,7 @@ def in_trials(work: float, repeats: int, sizes: Sequence[int]) -> list[float]:
 
 
 #: What grows, the theory's exponent, the sizes in full, and those of a quick run.
-LAWS: dict[str, tuple[Callable[..., list[float]], float, list[int], list[int]]] = {
+LAWS: dict[str, tuple[Callable[..., list[Seconds]], float, list[int], list[int]]] = {
     "gradient descent, k": (
         in_k,
         1,
@@ -220,9 +224,10 @@ def main():
         if quick and name not in QUICK:
             continue
         sizes = small if quick else full
-        seconds = measured(WORK / 50 if quick else WORK, 3 if quick else 7, sizes)
+        found = measured(WORK / 50 if quick else WORK, 3 if quick else 7, sizes)
+        seconds = [each["median"] for each in found]
         fit = fitted_exponent(sizes, seconds)
-        rows.append({"law": name, "theory": theory, "sizes": sizes, "seconds": seconds, **fit})
+        rows.append({"law": name, "theory": theory, "sizes": sizes, "seconds": found, **fit})
         ratios[f"exponent of {name} (theory {theory:g})"] = fit["exponent"]
         print(
             f"{name:20s} exponent {fit['exponent']:5.2f} [{fit['low']:.2f}, {fit['high']:.2f}], "

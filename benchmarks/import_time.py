@@ -10,8 +10,8 @@ least of the processor's times is above the limit of 1.0 s: other work on the ma
 
     python -m benchmarks.import_time
 
-Its last output (beside other work, November 2026): 0.93 s [0.55, 1.02] beyond the 1.05 s of jax,
-diffrax and equinox; of the processor 0.94 s; no heavy module.
+Its last output (2 cores, November 2026): 0.53 s [0.50, 0.84] beyond the 0.95 s of jax, diffrax and
+equinox; of the processor 0.66 s; no heavy module.
 """
 
 import argparse

@@ -8,6 +8,20 @@ extrapolation of two discrete runs. Prints gradient evaluations, median seconds 
 `--quick` leaves out the smallest gap and repeats less.
 
     python -m benchmarks.ode_vs_discrete
+
+Its last output (2 cores, November 2026), gradients and seconds relative to Tsit5's:
+
+                                gradients                          seconds / Tsit5's
+    flow            gap      Tsit5  discrete  extrapolated      discrete  extrapolated
+    gradient flow   1e-2       228       130           300          0.20          0.43
+                    1e-3       240     1 360           300          1.2           0.43
+                    1e-4       246    13 550           660         11             0.66
+    ISEHD           1e-2       108       550           240          1.1           0.51
+                    1e-3       138     5 430           660          6.1           0.85
+                    1e-4       186    54 210         2 070         43             1.7
+
+A method of order 1 pays ten times as much for each digit. At 1e-3 its extrapolation is the cheapest
+of the three.
 """
 
 import argparse

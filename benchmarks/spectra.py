@@ -9,7 +9,8 @@ Jacobian, which decides.
 
 Prints seconds of the first call, compilation included, and median and spread of three more, taken
 in turn; peak memory; σ_min with its evidence. Ratios are of the medians, warm. Each part runs in a
-process of its own. `--quick` shrinks every size by four.
+process of its own. `--quick` divides n, k and d by four, and takes the
+decoder with half as many channels on half as many pixels a side.
 
     python -m benchmarks.spectra
 """

@@ -4,12 +4,13 @@
                from 10 to 10 000, γ = 1/L), 50 trials each, up to 100 000 steps of gradient descent
                to a loss of 1e-14: seconds from a cold start, with compilation, store and progress,
                against the same trials compiled and kept nowhere
-    many       likewise with 1000 trials each, what a smooth 50 % line takes
+    many       likewise with 300 trials each, what a smooth 50 % line takes
     small      likewise 40 shapes whose numbers take seconds (m = 1 … 5, widths up to 1000)
     memory     10^6 trials of the smallest problem (n = 2, m = 1, k = 8, 20 steps), in a process of
                its own: the most that it held, and what it held before the first trial
 
-Prints medians; `--quick` takes eight shapes, fewer steps and 50 000 trials.
+Prints medians and spread (a cold start is made once); `--quick` takes eight shapes, fewer steps and
+50 000 trials.
 
     python -m benchmarks.sweep_engine
 
@@ -23,7 +24,6 @@ machine by then): 6 %. The small shapes: numbers 12.3 s, stored 12.7 s, cold 21.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -36,7 +36,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from benchmarks._report import write  # noqa: E402
+from benchmarks._report import peak_gib, summary, write  # noqa: E402
 from jaxdip.sweeps import sweep  # noqa: E402
 from jaxdip.trials import TwoLayerTrial  # noqa: E402
 
@@ -52,7 +52,7 @@ def run(grid: dict[str, Any], trials: int, **options: Any) -> float:
     return time.perf_counter() - before
 
 
-def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float]:
+def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, Any]:
     """Seconds cold and of the numbers alone, and what is between them as a share of these."""
     with tempfile.TemporaryDirectory() as folder:
         told = []
@@ -65,11 +65,16 @@ def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, float
     numbers = statistics.median(alone)
     return {
         "cold": cold,
-        "compiled": statistics.median(stored),
-        "numbers": numbers,
+        "compiled": summary(stored),
+        "numbers": summary(alone),
         "share": cold / numbers - 1,
         "share_of_store": statistics.median(stored) / numbers - 1,
     }
+
+
+def told(seconds: dict[str, float]) -> str:
+    """Median and spread in words."""
+    return f"{seconds['median']:.1f} [{seconds['min']:.1f}, {seconds['max']:.1f}]"
 
 
 def memory(trials: int) -> dict[str, float]:
@@ -86,10 +91,10 @@ def many(trials: int) -> None:
     """The small trials, in this process; prints what `memory` reads."""
     grid = {"n": 2, "m": 1, "k": 8, "step": [0.5, 1.0], "steps": 20}
     run(grid, 10, block=10)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    before = 1024 * peak_gib()
     with tempfile.TemporaryDirectory() as folder:
         seconds = run(grid, trials // 2, block=5000, store=folder)
-    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, seconds)
+    print(before, 1024 * peak_gib(), seconds)
 
 
 def main():
@@ -108,15 +113,15 @@ def main():
         f"memory: {found['trials']} trials in {found['seconds']:.0f} s, at most "
         f"{found['peak_mib']:.0f} MiB, {found['before_mib']:.0f} before the first"
     )
-    asked = {"overhead": (paper, 50, 2), "many": (paper, 1000, 1), "small": (grid, 50, 2)}
+    asked = {"overhead": (paper, 50, 5), "many": (paper, 300, 3), "small": (grid, 50, 5)}
     for name, (shapes, trials, repeats) in asked.items():
         if quick and name != "small":
             continue
         jax.clear_caches()
         result[name] = found = overhead(shapes, trials, 1 if quick else repeats)
         print(
-            f"{name}: cold {found['cold']:.1f} s, compiled {found['compiled']:.1f} s, numbers "
-            f"alone {found['numbers']:.1f} s: {found['share']:.1%} more, of it store and "
+            f"{name}: cold {found['cold']:.1f} s, compiled {told(found['compiled'])} s, numbers "
+            f"alone {told(found['numbers'])} s: {found['share']:.1%} more, of it store and "
             f"progress {found['share_of_store']:.1%}"
         )
     print(write("sweep_engine", result, quick=quick))

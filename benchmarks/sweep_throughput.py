@@ -16,19 +16,19 @@ it says so. `--quick` runs k = 100 and 1000, fewer iterations and repeats; `--wi
 
     python -m benchmarks.sweep_throughput
 
-Nanoseconds a unit of its last output (one core of two, the other busy, November 2026, medians):
+Nanoseconds a unit of its last output (one core of two, November 2026, medians):
 
     k, dtype          jaxdip  floor  tanh  torch reduced  torch vmap  torch module
-    100, float64        2.61   2.56  1.88       8.2           933          3690
-    1000, float64       1.83   1.93  1.19       3.2          2260          1360
-    10 000, float64     2.02   2.45  1.50       4.5             -          3060
-    100, float32        1.36   1.26  0.88       6.2           290          2590
-    1000, float32       0.75   0.66  0.43       1.5          1005           800
-    10 000, float32     0.76   0.70  0.48       1.9             -           593
+    100, float64        2.35   2.44  1.60       7.0           592          2810
+    1000, float64       1.92   1.94  1.17       3.2          2280          1320
+    10 000, float64     1.88   1.99  1.23       3.5             -          2350
+    100, float32        1.59   1.38  0.88       7.2           298          2830
+    1000, float32       0.73   0.67  0.43       1.5          1270           892
+    10 000, float32     0.79   0.71  0.49       2.3             -           706
 
-An iteration, both products and the update with it, costs 0.8 to 1.1 times the sigmoid alone, and
-1.35 to 1.75 times the tanh in it. Trial-iterations a second on one core: 3.8 million at k =
-100, 546 000 at 1000, 49 500 at 10 000 in float64; 7.4 million, 1.3 million, 132 000 in float32.
+An iteration, both products and the update with it, costs 0.95 to 1.15 times the sigmoid alone, and
+1.5 to 1.8 times the tanh in it. Trial-iterations a second on one core: 4.3 million at k = 100,
+521 000 at 1000, 53 200 at 10 000 in float64; 6.3 million, 1.36 million, 127 000 in float32.
 
 At k = 10 000 the weights of all trials at once are 2 GB (float64), of which vmap(grad) needs
 several copies: it runs with `--large`.

@@ -6,7 +6,7 @@ every route; the benchmark fails where it is more than 1e-12, or 1e-6 of σ_min.
 in turn, of all singular values of J_g for a two-layer network (n = 256, k = 1000, d = 100: W in
 10^5 numbers) and for an MLP of three layers (n = 256, k = 300), PyTorch's Jacobian in chunks of 64
 rows, its `svdvals`, both with the threads that they take by themselves. `--quick` divides n by 4.
-PyTorch is no dependency: `pip install 'jaxdip[peers]'`.
+PyTorch is no dependency: `pip install -e '.[peers]'`.
 
     python -m benchmarks.torch_spectra
 

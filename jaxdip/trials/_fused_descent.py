@@ -4,7 +4,9 @@ Sweeps use it where `FusedTwoLayerTrial` is asked for: what has not been measure
 is for is nobody's default. `python -m benchmarks.gpu` checks and times it there.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,12 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from jaxdip._types import Array, Float
-from jaxdip.trials._two_layer import Program, State, _form
+from jaxdip.trials._activation_form import ActivationForm, activation_form
+from jaxdip.trials._two_layer import State
+from jaxdip.trials._two_layer_point import Program
+
+#: Rows and columns of a TPU's tile of 32-bit numbers.
+_TILE = (8, 128)
 
 
 def check_fused(program: Program) -> None:
@@ -37,9 +44,9 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
     Products are sums of elementwise products, so no device rounds their operands to TF32 or
     bfloat16. Each trial stops by itself.
 
-    The padded sizes are the blocks' shapes. Triton takes powers of two only; TPUs want m a multiple
-    of 8 and k of 128: pad the states' arrays with zeros, which stay zeros (a zero column of M has a
-    zero gradient).
+    The padded sizes are the blocks' shapes. Triton takes powers of two only: pad the states' arrays
+    with zeros, which stay zeros (a zero column of M has a zero gradient). To the tiles of TPUs, 8
+    rows of 128, they are padded here.
 
     What was checked, on a CPU alone: interpreted, the kernel makes the plain loop's steps; and JAX
     lowers it for GPUs by Triton (float32 and float64) and for TPUs by Mosaic (float32). The
@@ -60,9 +67,45 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
         ValueError: for other dynamics or losses, and on CPUs unless interpreted.
     """
     check_fused(program)
-    form, fixed = _form(program.activation), states.fixed
-    trials, width = states.z.shape
-    rows = fixed.target.shape[1]
+    fixed = states.fixed
+    kernel = _kernel(activation_form(program.activation), steps)
+    call = _batched(kernel, fixed.matrix)
+    arrays = _arrays(states)
+    if interpret:
+        found = call(interpret=True)(*arrays)
+    else:
+        # Named, because JAX's default for GPUs is Mosaic, which takes other kernels than this.
+        by_triton = call(compiler_params=triton.CompilerParams(num_warps=_warps(fixed.matrix)))
+        by_mosaic = partial(_in_tiles, kernel)
+        found = jax.lax.platform_dependent(
+            *arrays, cuda=by_triton, rocm=by_triton, tpu=by_mosaic, default=call()
+        )
+    z, memory, residual, loss, taken = found
+    return states._replace(
+        z=z[:, 0],
+        memory=memory[:, 0],
+        slope=residual[:, :, 0],
+        loss=loss[:, 0, 0],
+        steps=states.steps + taken[:, 0, 0],
+    )
+
+
+def _arrays(states: State) -> tuple[Array, ...]:
+    """What the kernel reads, each with two axes besides that of the trials."""
+    fixed = states.fixed
+    return (
+        fixed.matrix,
+        fixed.target[:, :, None],
+        fixed.step[:, None, None],
+        fixed.tolerance[:, None, None],
+        fixed.bound[:, None, None],
+        (fixed.limit - states.steps)[:, None, None],
+        states.z[:, None],
+    )
+
+
+def _kernel(form: ActivationForm, steps: int) -> Callable[..., None]:
+    """Up to so many steps of one trial, from its blocks of the arrays to those of the results."""
 
     def kernel(M_ref, y_ref, step_ref, tolerance_ref, bound_ref, left_ref, z_ref, *out):
         # Everything has two axes, z a row and the residual a column: so TPUs lay vectors out.
@@ -93,6 +136,14 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
         # TPUs store no scalar to vector memory, but a vector of one entry.
         loss_out[0], taken_out[0] = jnp.full((1, 1), loss), jnp.full((1, 1), taken)
 
+    return kernel
+
+
+def _batched(kernel: Callable[..., None], matrix: Float[Array, "T m K"]) -> Callable[..., Any]:
+    """The kernel's call, a program of the device for each trial; takes a compiler's parameters."""
+    trials, rows, width = matrix.shape
+    dtype = matrix.dtype
+
     def block(*shape: int) -> pl.BlockSpec:
         # Of 32 bits as i is: under x64 a plain 0 would put indices of 64 bits into TPU programs.
         return pl.BlockSpec((1, *shape), lambda i: (i, jnp.int32(0), jnp.int32(0)))
@@ -100,9 +151,8 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
     def out(shape: tuple[int, int], dtype) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((trials, *shape), dtype)
 
-    dtype = states.z.dtype
     row, column, scalar = block(1, width), block(rows, 1), block(1, 1)
-    call = partial(
+    return partial(
         pl.pallas_call,
         kernel,
         grid=(trials,),
@@ -116,31 +166,22 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
             out((1, 1), jnp.int32),
         ],
     )
-    arrays = (
-        fixed.matrix,
-        fixed.target[:, :, None],
-        fixed.step[:, None, None],
-        fixed.tolerance[:, None, None],
-        fixed.bound[:, None, None],
-        (fixed.limit - states.steps)[:, None, None],
-        states.z[:, None],
+
+
+def _in_tiles(kernel: Callable[..., None], *arrays: Array) -> tuple[Array, ...]:
+    """The kernel's call on arrays that are padded to the tiles of a TPU."""
+    rows, width = arrays[0].shape[1:]
+    more_rows, more_width = -rows % _TILE[0], -width % _TILE[1]
+
+    def padded(x: Array, rows: int, width: int) -> Array:
+        return jnp.pad(x, [(0, 0), (0, rows), (0, width)])
+
+    matrix, target, *scalars, z = arrays
+    matrix = padded(matrix, more_rows, more_width)
+    z, memory, residual, loss, taken = _batched(kernel, matrix)()(
+        matrix, padded(target, more_rows, 0), *scalars, padded(z, 0, more_width)
     )
-    if interpret:
-        found = call(interpret=True)(*arrays)
-    else:
-        # Named, because JAX's default for GPUs is Mosaic, which takes other kernels than this.
-        by_triton = call(
-            compiler_params=triton.CompilerParams(num_warps=_warps(states.fixed.matrix))
-        )
-        found = jax.lax.platform_dependent(*arrays, cuda=by_triton, rocm=by_triton, default=call())
-    z, memory, residual, loss, taken = found
-    return states._replace(
-        z=z[:, 0],
-        memory=memory[:, 0],
-        slope=residual[:, :, 0],
-        loss=loss[:, 0, 0],
-        steps=states.steps + taken[:, 0, 0],
-    )
+    return z[..., :width], memory[..., :width], residual[:, :rows], loss, taken
 
 
 def _warps(matrix: Float[Array, "T m K"]) -> int:

@@ -4,18 +4,20 @@ import dataclasses
 from collections.abc import Hashable
 
 import jax
+import jax.numpy as jnp
 from equinox import field
 
 from jaxdip._types import Array, Device, Key
 from jaxdip.sweeps import AbstractTrial
 from jaxdip.sweeps._trial import Point
 from jaxdip.trials._fused_descent import check_fused, fused_steps
-from jaxdip.trials._two_layer import Numbers, Program, TwoLayerTrial
+from jaxdip.trials._two_layer import TwoLayerTrial
+from jaxdip.trials._two_layer_point import Numbers, Program
 
-#: The least block that TPUs lay out without waste; powers of two are what Triton takes.
-_ROWS, _WIDTH = 8, 128
-#: Numbers of M: the most that Triton takes as one block.
-_LARGEST = 2**20
+#: The least width: one row of a TPU's tile. Powers of two are what Triton takes.
+_WIDTH = 128
+#: Bytes of M: as many as all threads of a block of a GPU hold in 64 registers each.
+_LARGEST = 2**18
 #: More steps than any limit.
 _ENDLESS = 2**31 - 1
 _LOOP = TwoLayerTrial()
@@ -30,9 +32,10 @@ class FusedTwoLayerTrial(AbstractTrial):
     same data, and the iterations differ in last bits.
 
     Parameters and outcomes are those of `TwoLayerTrial` ('two-layer' in a file) with dynamics =
-    'gd' and p = 0. Rows and columns of M are padded with zeros to powers of two, at least 8 and
-    128, so m·k is at most about a million. A tile of `lanes` trials is one launch and ends with its
-    last trial; a device is full with some thousands, so give `lanes` as many as the memory holds.
+    'gd' and p = 0. Rows and columns of M are padded with zeros to powers of two; their product is
+    at most 65 536 in float32, as with m = 4 and k = 16 384, and half as much in float64. A tile of
+    `lanes` trials is one launch and ends with its last trial; a device is full with some thousands,
+    so give `lanes` as many as the memory holds.
 
     Attributes:
         interpret: evaluate the kernel by JAX instead, slowly, on any device: for tests.
@@ -45,17 +48,18 @@ class FusedTwoLayerTrial(AbstractTrial):
 
         Raises:
             TypeError, ValueError: as `TwoLayerTrial`, for other dynamics or losses, and if M is
-                larger than a block may be.
+                larger than fits on chip.
         """
         loop = _LOOP.program(point)
         check_fused(loop)
-        rows = _power_of_two(int(point["m"]), _ROWS)
-        width = _power_of_two(int(point["k"]), _WIDTH)
-        if rows * width > _LARGEST:
+        rows = _power_of_two(int(point["m"]))
+        width = max(_WIDTH, _power_of_two(int(point["k"])))
+        fits = _LARGEST // jnp.dtype(loop.dtype).itemsize
+        if rows * width > fits:
             raise ValueError(
                 f"M of {rows} x {width} numbers (m = {point['m']}, k = {point['k']}, padded) is "
-                f"larger than a kernel's block, {_LARGEST} numbers; take TwoLayerTrial, in a file "
-                "trial = 'two-layer'"
+                f"larger than what stays on chip, {fits} numbers in {loop.dtype}; take "
+                "TwoLayerTrial, in a file trial = 'two-layer'"
             )
         return dataclasses.replace(loop, observations=rows, width=width)
 
@@ -85,5 +89,5 @@ class FusedTwoLayerTrial(AbstractTrial):
             )
 
 
-def _power_of_two(size: int, least: int) -> int:
-    return max(least, 1 << (size - 1).bit_length())
+def _power_of_two(size: int) -> int:
+    return 1 << (size - 1).bit_length()

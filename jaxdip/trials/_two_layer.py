@@ -2,60 +2,28 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxdip._random import keys_for
 from jaxdip._types import Array, Bool, Float, Int, Key
-from jaxdip.generators import ACTIVATIONS, OUTPUT_BOUND
+from jaxdip.generators import ACTIVATIONS
 from jaxdip.sweeps import AbstractPaddedTrial
-from jaxdip.sweeps._trial import Point, Value
-from jaxdip.trials._buckets import (
-    beginning_rows,
-    beginning_width,
-    rows_bucket,
-    width_bucket,
-)
-from jaxdip.trials._keys import check_choice, check_names
+from jaxdip.sweeps._trial import Point
+from jaxdip.trials._activation_form import activation_form
+from jaxdip.trials._buckets import beginning_rows, beginning_width
 from jaxdip.trials._result_codes import RESULT_CODES
-from jaxdip.trials._tolerance import tolerance_or_default
-
-_DYNAMICS = ("gd", "igahd")
-_OPERATORS = ("gaussian",)
-_DTYPES = ("float32", "float64")
-_REQUIRED = ("k", "m", "n")
-_DEFAULTS: Mapping[str, Value] = MappingProxyType(
-    {
-        "activation": "sigmoid",
-        "dynamics": "gd",
-        "noise": 0.0,
-        "operator": "gaussian",
-        "output_law": "rademacher",
-        "p": 0.0,
-        "steps": 100_000,
-    }
-)
-#: Keys whose default depends on other keys, or that have none because they change nothing.
-_OPTIONAL = ("alpha", "beta", "d", "dtype", "step", "step_size", "tolerance")
-_KEYS = (*_REQUIRED, *_DEFAULTS, *_OPTIONAL)
+from jaxdip.trials._two_layer_data import Data, draw
+from jaxdip.trials._two_layer_point import Numbers, Program, numbers_of, program_of
 
 #: The loss at which a trial counts as diverged, in units of max(L(0), 1).
 _DIVERGED = 1e6
-#: The largest whole number of 32 bits.
-_LARGEST = 2**31 - 1
-#: Stands for a number that was left out.
-_LEFT_OUT = -1.0
 #: Up to this many rows, Mᵀc written out is fused with the update; beyond, a product is faster.
 _WRITTEN_OUT = 8
 _HIGHEST = jax.lax.Precision.HIGHEST
-#: The standard normal cut at ±2, as `TwoLayer` draws it: P(|X| ≤ 2), and its standard deviation.
-_CUT_MASS = math.erf(math.sqrt(2))
-_CUT_STD = 2.0 / OUTPUT_BOUND["truncated-normal"]
 
 
 class TwoLayerTrial(AbstractPaddedTrial):
@@ -95,7 +63,7 @@ class TwoLayerTrial(AbstractPaddedTrial):
 
         L = (2p+1)‖r₀‖^{2p} (sup|φ'|)² ‖M‖² + ‖r₀‖^{2p+1} Lip(φ') max_i‖M_i‖.
 
-    In float32 the default tolerance is the loss of a residual ten times what rounding leaves.
+    In float32 the default tolerance is the loss of a residual twenty times what rounding leaves.
     Every datum is a plain draw from the trial's key: x̄ = normal(key_for(key, 'signal'), (n,)),
     likewise z0 by 'init' and ε by 'noise'; row i of A and of V from fold_in(key_for(key, purpose),
     i), by 'operator' and 'output'. So the same trial has the same data at every m, k and n, as far
@@ -115,7 +83,7 @@ class TwoLayerTrial(AbstractPaddedTrial):
         Raises:
             TypeError, ValueError: if a key is unknown or missing, or its value is of no use.
         """
-        return _program(point)
+        return program_of(point)
 
     def numbers(self, point: Point) -> "Numbers":
         """The sizes and hyperparameters as arrays without dimensions.
@@ -123,27 +91,7 @@ class TwoLayerTrial(AbstractPaddedTrial):
         Raises:
             TypeError, ValueError: if a key is unknown or missing, or its value is of no use.
         """
-        dtype = jnp.dtype(_program(point).dtype)
-        full = {**_DEFAULTS, **point}
-        k, m, n, steps = (_whole(name, full[name]) for name in (*_REQUIRED, "steps"))
-        if "d" in point:
-            _whole("d", point["d"])
-        p = _real("p", full["p"])
-        step = full["step_size"] if "step_size" in point else full.get("step", 1.0)
-        tolerance = _real("tolerance", point["tolerance"]) if "tolerance" in point else None
-        reals = {
-            "step": _real("step", step, positive=True),
-            "alpha": _real("alpha", point["alpha"]) if "alpha" in point else _LEFT_OUT,
-            "beta": _real("beta", point["beta"]) if "beta" in point else _LEFT_OUT,
-            "p": p,
-            "noise": _real("noise", full["noise"]),
-            "tolerance": tolerance_or_default(tolerance, dtype, p, m * n),
-        }
-        wholes = {"k": k, "m": m, "n": n, "steps": steps}
-        # NumPy's: of thousands of cells, JAX's arrays would take longer to make than to use.
-        arrays: dict[str, Any] = {name: np.asarray(x, np.int32) for name, x in wholes.items()}
-        arrays |= {name: np.asarray(x, dtype) for name, x in reals.items()}
-        return Numbers(**arrays)
+        return numbers_of(point)
 
     def beginning(self, program: Hashable) -> "Program":
         """One of fewer sizes: draws take three times as long to compile as the loop."""
@@ -175,8 +123,8 @@ class TwoLayerTrial(AbstractPaddedTrial):
     def begin(self, key: Key, program: Hashable, numbers: "Numbers") -> "State":
         """Draws the trial and evaluates the loss at its start."""
         assert isinstance(program, Program)
-        data = _draw(key, program, numbers)
-        form = _form(program.activation)
+        data = draw(key, program, numbers)
+        form = activation_form(program.activation)
         # φ = shift + scale f: descent sees f, the matrix scale·M and the data y − shift·M 1.
         matrix = form.scale * data.M
         target = data.y - form.shift * jnp.sum(data.M, axis=1)
@@ -218,7 +166,7 @@ class TwoLayerTrial(AbstractPaddedTrial):
     def step(self, program: Hashable, state: "State") -> "State":
         """Moves z against the gradient that the last product left, and multiplies once more."""
         assert isinstance(program, Program)
-        fixed, form = state.fixed, _form(program.activation)
+        fixed, form = state.fixed, activation_form(program.activation)
         local = form.slope(state.memory)
         if program.dynamics == "gd":
             z = state.z - local * _transposed(fixed.matrix, fixed.step * state.slope)
@@ -265,70 +213,11 @@ class TwoLayerTrial(AbstractPaddedTrial):
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """What a trial's compiled form depends on.
-
-    Attributes:
-        width: K ≥ k.
-        observations: the padded m.
-        entries: the padded n.
-        activation, dynamics, output_law, dtype: as in the point.
-        squares: p = 0.
-        absolute: the step is given as a number, not as a fraction of 1/L.
-        damped: α is given, or not needed.
-    """
-
-    width: int
-    observations: int
-    entries: int
-    activation: str
-    dynamics: str
-    output_law: str
-    dtype: str
-    squares: bool
-    absolute: bool
-    damped: bool
-
-
-class Numbers(NamedTuple):
-    """The rest of a point; α and β are negative where left out."""
-
-    k: Int[Array, ""]
-    m: Int[Array, ""]
-    n: Int[Array, ""]
-    steps: Int[Array, ""]
-    step: Float[Array, ""]
-    alpha: Float[Array, ""]
-    beta: Float[Array, ""]
-    p: Float[Array, ""]
-    noise: Float[Array, ""]
-    tolerance: Float[Array, ""]
-
-
-class Data(NamedTuple):
-    """A drawn trial; the padding of every array is 0.
-
-    Attributes:
-        M: A V/√k.
-        y: A x̄ + ε.
-        V: V/√k.
-        signal: x̄.
-        z: z0.
-    """
-
-    M: Float[Array, "m K"]
-    y: Float[Array, " m"]
-    V: Float[Array, "n K"]
-    signal: Float[Array, " n"]
-    z: Float[Array, " K"]
-
-
 class Fixed(NamedTuple):
     """What of a trial does not change.
 
     Attributes:
-        matrix, target: M and y of the network whose activation is f, see `_Form`.
+        matrix, target: M and y of the network whose activation is f, see `ActivationForm`.
         V, signal, z0: V/√k, x̄ and z0, for the outcome.
         step: γ, or s.
         a, b: 1 − α√s and β√s; 0 for gradient descent.
@@ -389,39 +278,6 @@ _AXES: Mapping[str, str] = MappingProxyType(
         "z0": "K",
     }
 )
-
-
-class _Form(NamedTuple):
-    """An activation as the loop evaluates it: φ = shift + scale f.
-
-    Attributes:
-        evaluate: from z to f(z), and to an array from which f'(z) is made.
-        slope: from that array to f'(z).
-    """
-
-    evaluate: Callable[[Array], tuple[Array, Array]]
-    slope: Callable[[Array], Array]
-    shift: float
-    scale: float
-
-
-def _form(activation: str) -> _Form:
-    # tanh takes 0.9 ns an entry (float64, one core) where the logistic function takes 1.9, and its
-    # own value is all that its derivative needs.
-    if activation == "sigmoid":
-        return _Form(_hyperbolic(0.5), lambda t: 0.5 - 0.5 * (t * t), 0.5, 0.5)
-    if activation == "tanh":
-        return _Form(_hyperbolic(1.0), lambda t: 1.0 - t * t, 0.0, 1.0)
-    phi = ACTIVATIONS[activation]
-    return _Form(lambda z: jax.jvp(phi, (z,), (jnp.ones_like(z),)), lambda s: s, 0.0, 1.0)
-
-
-def _hyperbolic(factor: float) -> Callable[[Array], tuple[Array, Array]]:
-    def evaluate(z: Array) -> tuple[Array, Array]:
-        t = jnp.tanh(factor * z)
-        return t, t
-
-    return evaluate
 
 
 def _times(M: Float[Array, "m K"], a: Float[Array, " K"]) -> Float[Array, " m"]:
@@ -515,157 +371,5 @@ def _bound(
     return jnp.where(finite, bound, 0.0)
 
 
-def _draw(key: Key, program: Program, numbers: Numbers) -> Data:
-    """The trial's data, the same whatever they are padded to."""
-    dtype = jnp.dtype(program.dtype)
-    m_max, n_max, K = program.observations, program.entries, program.width
-    # One folding of purposes, one of rows, one draw and one inverse error function for all: each
-    # takes long to compile. A row's first entries do not depend on its length, and rows
-    # have keys of their own.
-    keys = keys_for(key, ("operator", "output", "signal", "noise", "init"))
-    rows, columns = _row_keys(keys[0], m_max, keys[1], n_max)
-    length = max(m_max, n_max, K)
-    drawn = _uniform(jnp.concatenate([rows, keys[2:4], columns, keys[4:]]), length, dtype)
-    narrow, wide = drawn[: m_max + 2, : max(m_max, n_max)], drawn[m_max + 2 :, :K]
-    narrow, z, V = _transform(program.output_law, narrow, wide)
-    in_m, in_n, in_k = (
-        jnp.arange(size, dtype=jnp.int32) < count
-        for size, count in ((m_max, numbers.m), (n_max, numbers.n), (K, numbers.k))
-    )
-    A = jnp.where(in_m[:, None] & in_n, narrow[:m_max, :n_max], 0.0)
-    signal = jnp.where(in_n, narrow[m_max, :n_max], 0.0)
-    noise = jnp.where(in_m, narrow[m_max + 1, :m_max], 0.0)
-    V = jnp.where(in_n[:, None] & in_k, V, 0.0) / jnp.sqrt(numbers.k.astype(dtype))
-    return Data(
-        M=jnp.matmul(A, V, precision=_HIGHEST),
-        y=_times(A, signal) + numbers.noise * noise,
-        V=V,
-        signal=signal,
-        z=jnp.where(in_k, z, 0.0),
-    )
-
-
-def _row_keys(one: Key, count: int, other: Key, others: int) -> tuple[Key, Key]:
-    """The keys of the rows 0, 1, … of two matrices."""
-    base = jnp.concatenate([jnp.broadcast_to(one, (count,)), jnp.broadcast_to(other, (others,))])
-    index = np.concatenate([np.arange(count), np.arange(others)]).astype(np.uint32)
-    keys = jax.vmap(jax.random.fold_in)(base, index)
-    return keys[:count], keys[count:]
-
-
-def _uniform(keys: Key, length: int, dtype: np.dtype) -> Array:
-    """Uniform numbers in ]−1, 1[, from which `jax.random.normal` makes its own."""
-    low = float(np.nextafter(dtype.type(-1), dtype.type(0)))
-    return jax.vmap(lambda key: jax.random.uniform(key, (length,), dtype, low, 1.0))(keys)
-
-
-def _transform(law: str, narrow: Array, wide: Array) -> tuple[Array, Array, Array]:
-    """Normal narrow rows and z0, and V by its law, from uniform numbers."""
-    V, z = wide[:-1], wide[-1]
-    parts = [narrow.ravel(), z]
-    if law == "truncated-normal":
-        parts.append(_CUT_MASS * V.ravel())
-    normal = math.sqrt(2.0) * jax.lax.erf_inv(jnp.concatenate(parts))
-    if law == "truncated-normal":
-        V = normal[narrow.size + z.size :].reshape(V.shape) / _CUT_STD
-    elif law == "uniform":
-        V = OUTPUT_BOUND["uniform"] * V
-    else:
-        # As `jax.random.rademacher` has it: 1 in the lower half.
-        V = jnp.where(V < 0, 1.0, -1.0).astype(V.dtype)
-    return normal[: narrow.size].reshape(narrow.shape), normal[narrow.size :][: z.size], V
-
-
 def _finite(x: Array) -> Array:
     return jnp.where(jnp.isfinite(x), x, jnp.finfo(x.dtype).max)
-
-
-_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "activation": tuple(ACTIVATIONS),
-        "dynamics": _DYNAMICS,
-        "operator": _OPERATORS,
-        "output_law": tuple(OUTPUT_BOUND),
-    }
-)
-
-
-def _program(point: Point) -> Program:
-    _check_keys(point)
-    full = {**_DEFAULTS, **point}
-    for name, known in _CHOICES.items():
-        check_choice(name, full[name], known)
-    k, m, n = (_whole(name, point[name]) for name in _REQUIRED)
-    _check_damping(full)
-    smooth = ACTIVATIONS[str(full["activation"])].smooth
-    if not smooth and "step_size" not in point:
-        raise ValueError(
-            f"{full['activation']} has no Lipschitz derivative, so no step c/L is known; "
-            "give step_size"
-        )
-    return Program(
-        width=width_bucket(k),
-        observations=rows_bucket(m),
-        entries=rows_bucket(n),
-        activation=str(full["activation"]),
-        dynamics=str(full["dynamics"]),
-        output_law=str(full["output_law"]),
-        dtype=_dtype(point.get("dtype")),
-        squares=_real("p", full["p"]) == 0.0,
-        absolute="step_size" in point,
-        damped="alpha" in point or full["dynamics"] == "gd",
-    )
-
-
-def _check_keys(point: Point) -> None:
-    check_names(point, _KEYS, "a two-layer trial")
-    missing = [name for name in _REQUIRED if name not in point]
-    if missing:
-        raise ValueError(f"a two-layer trial needs n, m and k; {', '.join(missing)} is missing")
-    if "step" in point and "step_size" in point:
-        raise ValueError("give step, the factor of 1/L, or step_size, the number, not both")
-
-
-def _check_damping(full: Mapping[str, Value]) -> None:
-    given = [name for name in ("alpha", "beta") if name in full]
-    if given and full["dynamics"] != "igahd":
-        raise ValueError(
-            f"{given[0]} belongs to IGAHD, but dynamics is {full['dynamics']!r}; say "
-            f"dynamics='igahd', or leave {given[0]} out"
-        )
-    if "alpha" in full:
-        _real("alpha", full["alpha"], positive=True)
-    if "alpha" in full and "step_size" in full:
-        h = math.sqrt(_real("step_size", full["step_size"], positive=True))
-        if _real("alpha", full["alpha"]) * h > 1:
-            raise ValueError(f"IGAHD needs alpha sqrt(s) <= 1, got {full['alpha']!r} * {h:g}")
-
-
-def _whole(name: str, value: Value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is a whole number, got {value!r}; write it as an int")
-    if not 1 <= value <= _LARGEST:
-        raise ValueError(f"{name} is at least 1 and fits 32 bits, got {value}")
-    return value
-
-
-def _real(name: str, value: Value, *, positive: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is a real number, got {value!r}")
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
-        sign = "positive" if positive else "zero or positive"
-        raise ValueError(f"{name} is finite and {sign}, got {value!r}")
-    return float(value)
-
-
-def _dtype(value: Value | None) -> str:
-    default = jnp.dtype(jnp.result_type(float)).name
-    if value is None:
-        return default
-    check_choice("dtype", value, _DTYPES)
-    if value == "float64" and default != "float64":
-        raise ValueError(
-            "float64 needs JAX's 64-bit mode; set JAX_ENABLE_X64=1, or call "
-            "jax.config.update('jax_enable_x64', True) before anything else"
-        )
-    return str(value)

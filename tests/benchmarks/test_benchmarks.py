@@ -39,6 +39,20 @@ def test_every_script_is_registered_and_asks_one_question():
         assert "--quick" in text or "quick_asked" in text, f"{name} has no quick size"
 
 
+def kept() -> list[pathlib.Path]:
+    """The results in the tree; a machine's own quick ones and tables are not kept."""
+    found = sorted((_registry.FOLDER / "results").glob("*.json"))
+    return [path for path in found if path.stem in _registry.NAMES]
+
+
+@pytest.mark.parametrize("path", kept(), ids=lambda path: path.stem)
+def test_results_that_are_kept_are_of_full_runs_and_hold_ratios(path):
+    result = json.loads(path.read_text())
+    assert result["quick"] is False
+    assert _registry.ratios(path.stem, result)
+    assert {"commit", "device", "machine", "jax", "jaxlib"} <= set(result["environment"])
+
+
 @pytest.fixture
 def scripted(tmp_path, monkeypatch):
     """A registry of scripts made for a test, run by the real runner."""
@@ -325,6 +339,18 @@ def test_a_check_or_time_that_fails_on_an_accelerator_leaves_the_others(
         "sweep, trial-steps a second, fused / lanes": 3.0,
         "iterate / scan, a step": 2.0,
     }
+
+
+@pytest.mark.parametrize("name", [name for name in gpu.CHECKS if name != "fused kernel"])
+def test_an_accelerators_float32_passes_and_its_tf32_does_not(name):
+    """The fused kernel has no product whose operands could be rounded."""
+    run, reference = gpu.CHECKS[name]
+    true, allowed = gpu.referred(reference), gpu.allowed(name, "float32")
+
+    def apart(product):
+        return gpu.difference(with_products(lambda: run("float32"), PRODUCTS[product])(), true)
+
+    assert apart("float32") < allowed < apart("TF32")
 
 
 def test_a_device_that_disagrees_ends_with_status_1(monkeypatch, tmp_path):

@@ -23,7 +23,7 @@ from jaxdip.sweeps import Grid, Narrow, Store, sweep
 from jaxdip.theory import existence_width
 from jaxdip.trials import NetworkTrial, TwoLayerTrial
 from jaxdip.trials import _network as network
-from jaxdip.trials import _two_layer as two_layer
+from jaxdip.trials import _two_layer_point as two_layer
 from jaxdip.trials._result_codes import RESULT_CODES
 
 SMALL = """
@@ -476,7 +476,7 @@ def test_keys_tell_every_key_of_the_file_and_of_the_trials(capsys):
     said = capsys.readouterr().out
     first = {word for line in said.splitlines() for word in line.split("  ")[0].split(", ")}
     assert set(KEYS) <= first
-    for trial, known in ((TwoLayerTrial, two_layer._KEYS), (NetworkTrial, network.PARAMETERS)):
+    for trial, known in ((TwoLayerTrial, two_layer.KEYS), (NetworkTrial, network.PARAMETERS)):
         assert set(known) <= first, trial
     assert main(["sweep"]) == 2
     assert "CONFIG is missing" in capsys.readouterr().err

@@ -9,8 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import pallas as pl
 
 from jaxdip.trials import TwoLayerTrial
+from jaxdip.trials import _fused_descent as descent
+from jaxdip.trials._activation_form import activation_form
 from jaxdip.trials._fused_descent import fused_steps
 
 TRIAL = TwoLayerTrial()
@@ -78,6 +81,21 @@ def test_single_precision_and_padding_to_tiles_change_no_decision(key):
     assert np.max(np.abs(np.asarray(fused.steps) - np.asarray(plain.steps))) <= 1
     np.testing.assert_allclose(fused.z[:, :k], plain.z, atol=1e-3)
     assert len(set(np.asarray(fused.steps).tolist())) > 2
+
+
+def test_tiles_of_a_tpu_change_no_result(key):
+    """What is padded for TPUs, interpreted: the arrays come back in the sizes they had."""
+    program, states = begun(key, dtype="float32", m=3, k=150)
+    kernel = descent._kernel(activation_form(program.activation), 40)
+    call = partial(pl.pallas_call, interpret=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(descent.pl, "pallas_call", call)
+        tiled = descent._in_tiles(kernel, *descent._arrays(states))
+        plain = descent._batched(kernel, states.fixed.matrix)()(*descent._arrays(states))
+    assert states.z.shape[1] % 128 != 0
+    for a, b in zip(tiled, plain, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_stretches_make_one_run(key):

@@ -54,7 +54,7 @@ def test_company_and_order_change_no_bit(fused):
 
 
 def test_padded_sizes_are_powers_of_two():
-    padded = {(1, 1): (8, 128), (8, 128): (8, 128), (9, 129): (16, 256), (5, 1000): (8, 1024)}
+    padded = {(1, 1): (1, 128), (8, 128): (8, 128), (9, 129): (16, 256), (5, 1000): (8, 1024)}
     for (m, k), sizes in padded.items():
         program = FUSED.program({"n": 5, "m": m, "k": k})
         assert (program.observations, program.width) == sizes
@@ -63,7 +63,11 @@ def test_padded_sizes_are_powers_of_two():
 @pytest.mark.parametrize(
     ("point", "says"),
     [
-        ({"m": 9, "k": 65_537}, r"M of 16 x 131072 numbers \(m = 9, k = 65537, padded\)"),
+        (
+            {"m": 3, "k": 8193},
+            r"M of 4 x 16384 numbers \(m = 3, k = 8193, padded\) is larger than what stays on "
+            "chip, 32768 numbers in float64",
+        ),
         ({"dynamics": "igahd"}, "got dynamics 'igahd' and p = 0"),
         ({"p": 0.5}, "got dynamics 'gd' and p > 0"),
         ({"k": 0}, "k is at least 1"),
@@ -72,6 +76,11 @@ def test_padded_sizes_are_powers_of_two():
 def test_what_the_kernel_cannot_do_is_refused(point, says):
     with pytest.raises(ValueError, match=says):
         FUSED.program({"n": 4, "m": 2, "k": 30} | point)
+
+
+def test_float32_fits_twice_as_many_numbers():
+    program = FUSED.program({"n": 4, "m": 3, "k": 8193, "dtype": "float32"})
+    assert (program.observations, program.width) == (4, 16_384)
 
 
 def test_on_a_cpu_it_is_refused_before_anything_runs(tmp_path, capsys):

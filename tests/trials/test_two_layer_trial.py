@@ -10,7 +10,7 @@ import pytest
 
 import jaxdip as jd
 from jaxdip.trials import RESULT_CODES, TwoLayerTrial, rows_bucket, width_bucket
-from jaxdip.trials._two_layer import _draw
+from jaxdip.trials._two_layer_data import draw
 
 TRIAL = TwoLayerTrial()
 SIZES = {"n": 5, "m": 3, "k": 50}
@@ -129,7 +129,7 @@ def test_data_are_plain_draws_whatever_the_padding(key, law):
     larger = dataclasses.replace(program, width=104, observations=12, entries=16)
     V = V / jnp.sqrt(50.0)
     for padded in (program, larger):
-        data = _draw(key, padded, numbers)
+        data = draw(key, padded, numbers)
         np.testing.assert_array_equal(data.signal[:5], x)
         np.testing.assert_array_equal(data.z[:50], z)
         # Bounded laws are made by another order of the same operations.
@@ -139,7 +139,7 @@ def test_data_are_plain_draws_whatever_the_padding(key, law):
         for array, sizes in zip(data, ((3, 50), (3,), (5, 50), (5,), (50,)), strict=True):
             beyond = array.at[tuple(slice(size) for size in sizes)].set(0.0)
             np.testing.assert_array_equal(beyond, 0.0)
-    first, second = (_draw(key, p, numbers) for p in (program, larger))
+    first, second = (draw(key, p, numbers) for p in (program, larger))
     np.testing.assert_array_equal(first.V[:5, :50], second.V[:5, :50])
 
 
