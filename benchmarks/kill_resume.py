@@ -20,9 +20,9 @@ The exit status says whether all counts are 0 and all hashes equal.
 
 Its last output, of the first command (2 cores, November 2026):
 
-    one process: kills 66, lost 0, corrupt 0, double 0, rounds 70, sweeps 14
-    three racing: kills 69, lost 0, corrupt 0, double 0, rounds 23, sweeps 2
-    three under jax.distributed: kills 69, lost 0, corrupt 0, double 0, rounds 26, sweeps 2
+    one process: kills 66, lost 0, corrupt 0, double 0, rounds 76, sweeps 32
+    three racing: kills 69, lost 0, corrupt 0, double 0, rounds 23, sweeps 3
+    three under jax.distributed: kills 68, lost 0, corrupt 0, double 0, rounds 29, sweeps 3
     undisturbed  d8f2920d5056e8aa76cf4371cfa0187f80a347ff3f2518385bf7cc186aa12756
       disturbed  d8f2920d5056e8aa76cf4371cfa0187f80a347ff3f2518385bf7cc186aa12756
 """

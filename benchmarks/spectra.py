@@ -13,6 +13,16 @@ process of its own. `--quick` divides n, k and d by four, and takes the
 decoder with half as many channels on half as many pixels a side.
 
     python -m benchmarks.spectra
+
+Its last output (2 cores, November 2026; seconds of later calls, medians):
+
+    (a) two-layer       10.2 s [9.4, 10.8], at most 0.68 GiB above what was held before (the full
+                        Jacobian has 153), σ_min/σ_max = 0.20
+    (b) decoder         σ_min/σ_max     s
+        Krylov, 100     2.6e-3          0.48
+        Krylov, 200     9.9e-4          1.3
+        kernel          0              16.2     (10.1 to compute it, 6.1 for its eigenvalues)
+        dense SVD       1.2e-17        21.3     (J, 4096 × 12 736, is singular to rounding)
 """
 
 import argparse
