@@ -8,16 +8,22 @@ the deep decoder in float32 on 128 × 128 pixels, with tiles of 64.
 
     python -m benchmarks.memory
 
-On 2 shared cores (a few cases were not run to their end):
+Its last output (2 shared cores, November 2026):
 
     network       precision  options      told    peak  peak/told
-    deep-decoder  float32                 1073    1077       1.00
-    conv-decoder  float32                 3300    3303       1.00
-    dip           float32                 3956    3966       1.00
-    deep-decoder  float64                 1641    1702       1.04
-    conv-decoder  float64                 5850    6122       1.05
-    dip           float64                 6544    6782       1.04
-    deep-decoder  float32    --tile 256    773     966       1.25
+    deep-decoder  float32                 1029    1038       1.01
+    conv-decoder  float32                 3306    3311       1.00
+    dip           float32                 3868    3883       1.00
+    deep-decoder  float64                 1619    1674       1.03
+    conv-decoder  float64                 5906    6194       1.05
+    dip           float64                 6616    6901       1.04
+    deep-decoder  float32    --tile 256    741     838       1.13
+    conv-decoder  float32    --tile 256   1379    1428       1.04
+    dip           float32    --tile 256   2226    2316       1.04
+    deep-decoder  float64    --tile 256    960    1061       1.11
+    conv-decoder  float64    --tile 256   2089    2224       1.06
+    dip           float64    --tile 256   2973    3218       1.08
+    deep-decoder  float32    --seeds 3    1239    1241       1.00
 """
 
 import argparse

@@ -28,21 +28,34 @@ One thread unless `--threads` says otherwise. `--quick` takes smaller sizes.
 
     python -m benchmarks.roofline
 
-Milliseconds and fractions of the ceiling (one thread, November 2026, other work on the machine):
+Milliseconds and fractions of the ceiling (one thread of two quiet cores, November 2026):
 
-                                      float64           float32
-    two-layer, k = 1000               0.0022   74 %     0.00071  68 %
-    two-layer, k = 8 388 608          74       42 %     33       30 %
-    image size, n = 4096, k = 10 000  45       70 %     22       79 %
-    Jacobian, J v                     25       58 %     14       63 %
-    Jacobian, Jᵀ w                    25       57 %     11       49 %
-    Gram matrix, n = 2048             1890     69 %     723      81 %
-    decoder, 256², 256 channels       604      44 %     272      47 %
+                                          float64           float32
+    two-layer, k = 1000                    0.0018   79 %     0.00072   64 %
+    two-layer, k = 8 388 608                   53   45 %        18.8   51 %
+    image size, n = 4096, k = 10 000           40   56 %        19.3   44 %
+    image size, IGAHD                          44   62 %        15.9   58 %
+    explicit ODE step, n = 10, k = 1000     0.057   25 %       0.027   23 %
+    explicit ODE step, image size             290   52 %         110   60 %
+    implicit ODE step, n = 20, k = 4000      0.76   29 %        0.31   35 %
+    Jacobian, J v                            22.9   60 %         9.2   60 %
+    Jacobian, Jᵀ w                           23.5   59 %         9.0   62 %
+    Gram matrix, n = 2048                    1612   74 %         749   77 %
+    decoder, 256², 256 channels               604   45 %         229   52 %
 
-Below one half are a trial far out of cache, whose tanh, two products and update are kernels of
-their own: each writes an array of k numbers for the next to read, half as much again as is counted;
-and the decoder, whose resampling, sums over pixels and transposition for the weights' gradient are
-not among the nine passes, and whose products dYᵀ X run at two thirds of the speed of square ones.
+Below one half, and why:
+
+- A trial far out of cache: its tanh, two products and update are kernels of their own, and each
+  writes an array of k numbers for the next to read, half as much again as is counted.
+- A small explicit step: of 57 μs its six gradients, run alone, take 27, for `jax.nn.sigmoid` costs
+  twice a tanh and products of ten rows are far from those of large matrices; the rest are diffrax's
+  sums, error norms and decisions.
+- An implicit step: products with V of 20 rows read it at half of the copy's speed (8 times four of
+  9 μs), and its Gram matrix, 20 × 4000 × 20, takes 150 to 240 μs where the ceiling says 50; blocks,
+  padding and the transposed product were no faster.
+- The decoder: resampling, sums over pixels and the transposition for the weights' gradient are not
+  among the nine passes, and its products dYᵀ X run at two thirds of the speed of square ones.
+- The image-size step in float32 was at 79 % in another run: memory is shared with other machines.
 """
 
 import argparse

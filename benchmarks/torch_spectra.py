@@ -11,8 +11,8 @@ PyTorch is no dependency: `pip install -e '.[peers]'`.
     python -m benchmarks.torch_spectra
 
 Its last output (2 quiet cores, JAX 0.10.2, PyTorch 2.13, November 2026): all routes agree to 2e-15
-of σ_max; two-layer 0.043 s against PyTorch's 1.08 s, 25 times as fast; MLP 1.63 s against 2.73 s,
-1.7 times.
+of σ_max; two-layer 0.042 s against PyTorch's 0.92 s, 22 times as fast; MLP 1.51 s against 2.43 s,
+1.6 times.
 """
 
 from collections.abc import Callable
