@@ -14,13 +14,16 @@ Prints medians and spread (a cold start is made once); `--quick` takes eight sha
 
     python -m benchmarks.sweep_engine
 
-Measured (2 quiet cores, November 2026): on the paper's shapes the numbers of 50 trials a cell take
-8.6 s, with store and progress 8.8 s, and from a cold start 18.6 s, of which about 10 s compile 19
-programs (2 s with the programs of an earlier process in JAX's persistent cache). So a cold start
-more than doubles a sweep of seconds; it is a constant, and with 1000 trials a cell it is 184 s
-against 174 s compiled and stored (and 196 s of a later run that stored nothing, on a slower
-machine by then): 6 %. The small shapes: numbers 12.3 s, stored 12.7 s, cold 21.1 s. 10^6 trials in
-23 s and 563 MiB, 436 of them before the first.
+Its last output (2 quiet cores, November 2026):
+
+               cold   compiled and stored   numbers alone
+    overhead   19.7    9.4 [8.8, 10.8]       9.2 [8.8, 9.8]
+    many       66.9   52.6 [51.9, 52.8]     54.5 [50.7, 56.9]
+    small      20.5   11.9 [11.3, 13.2]     12.3 [11.8, 14.2]
+
+Store and progress are lost in the spread. Compiling takes ten seconds, whatever the trials: it
+doubles a sweep of seconds and is a fifth of one of a minute. 10^6 trials took 21 s and 617 MiB, 498
+of them before the first.
 """
 
 import argparse

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 
 from jaxdip._types import Array, Float
 from jaxdip.trials._activation_form import ActivationForm, activation_form
@@ -74,6 +73,9 @@ def fused_steps(program: Program, states: State, steps: int, *, interpret: bool 
     if interpret:
         found = call(interpret=True)(*arrays)
     else:
+        # Here, for it takes 0.15 s, and JAX has announced that it will go.
+        from jax.experimental.pallas import triton
+
         # Named, because JAX's default for GPUs is Mosaic, which takes other kernels than this.
         by_triton = call(compiler_params=triton.CompilerParams(num_warps=_warps(fixed.matrix)))
         by_mosaic = partial(_in_tiles, kernel)

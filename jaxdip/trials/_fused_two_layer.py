@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Hashable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from equinox import field
 
 from jaxdip._types import Array, Device, Key
 from jaxdip.sweeps import AbstractTrial
@@ -35,13 +35,13 @@ class FusedTwoLayerTrial(AbstractTrial):
     'gd' and p = 0. Rows and columns of M are padded with zeros to powers of two; their product is
     at most 65 536 in float32, as with m = 4 and k = 16 384, and half as much in float64. A tile of
     `lanes` trials is one launch and ends with its last trial; a device is full with some thousands,
-    so give `lanes` as many as the memory holds.
+    so give `lanes` as many as the memory holds. TPUs take float32 alone.
 
     Attributes:
         interpret: evaluate the kernel by JAX instead, slowly, on any device: for tests.
     """
 
-    interpret: bool = field(default=False, static=True)
+    interpret: bool = eqx.field(default=False, static=True)
 
     def program(self, point: Point) -> Program:
         """The padded sizes, and what is chosen by name.
