@@ -13,9 +13,9 @@ by least squares on logarithms, with its 95 % interval, beside the count of oper
     spectrum, m              likewise, m ≪ k (its m³ part comes on top)                    2
     sweep, trials            independent trials in one program                             1
 
-Costs that a run has once (tracing, dispatch) are taken out of the loops by the difference of two
-lengths. `--quick` takes three of the laws, smaller sizes and fewer repeats: overheads lower the
-exponents there.
+Costs that a call has once (arguments, dispatch) are taken out by the difference of two lengths, or
+from the least of calls (10 steps, a horizon of 1/L, a factor of 16 columns or of one row).
+`--quick` takes three of the laws, smaller sizes and fewer repeats: overheads lower the exponents.
 
     python -m benchmarks.growth
 """
@@ -71,9 +71,14 @@ def descent_seconds(n: int, m: int, k: int, work: float, repeats: int) -> Second
     return summary([(b - a) / steps for a, b in pairs])
 
 
-def run_seconds(runs: dict[str, Callable[[], Any]], repeats: int) -> list[Seconds]:
-    """Those of runs in turn."""
-    return [summary(taken) for taken in interleaved(runs, repeats).values()]
+def run_seconds(
+    runs: dict[str, Callable[[], Any]], repeats: int, least: Callable[[], Any] | None = None
+) -> list[Seconds]:
+    """Those of runs in turn, without what the least of them costs, if there is one."""
+    if least is None:
+        return [summary(taken) for taken in interleaved(runs, repeats).values()]
+    once, *found = interleaved({"least": least, **runs}, repeats).values()
+    return [summary([b - a for a, b in zip(once, each, strict=True)]) for each in found]
 
 
 def in_k(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
@@ -94,7 +99,8 @@ def in_steps(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     def run(count: int):
         return jd.iterate(problem, jd.GradientDescent(1e-3), g, count, every=count).ts
 
-    return run_seconds({str(count): partial(run, count) for count in sizes}, repeats)
+    runs = {str(count): partial(run, count) for count in sizes}
+    return run_seconds(runs, repeats, partial(run, 10))
 
 
 def in_time(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
@@ -108,8 +114,9 @@ def in_time(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
             problem, jd.GradientFlow(), g, ts, solver="explicit", max_steps=10_000_000
         ).ts
 
-    horizons = {str(T): partial(run, jnp.asarray(T / L)) for T in sizes}
-    return run_seconds(horizons, repeats)
+    horizons = {str(T): partial(run, jnp.asarray(T / L)) for T in (1, *sizes)}
+    least = horizons.pop("1")
+    return run_seconds(horizons, repeats, least)
 
 
 def in_pixels(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
@@ -136,9 +143,12 @@ def in_pixels(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
     return run_seconds(runs, repeats)
 
 
-def spectra_seconds(shapes: Sequence[tuple[int, int]], repeats: int) -> list[Seconds]:
-    runs = {}
-    for n, k in shapes:
+def spectra_seconds(
+    shapes: Sequence[tuple[int, int]], least: tuple[int, int], repeats: int
+) -> list[Seconds]:
+    """Of spectra of n × k factors, without what one of the least size costs."""
+    runs: dict[str, Callable[[], Any]] = {}
+    for n, k in (least, *shapes):
         g = jd.TwoLayer(latent=10, width=k, out=n, key=jax.random.key(1))
         problem = jd.Problem(
             u=jd.on_sphere(10, key=jax.random.key(2)),
@@ -147,15 +157,16 @@ def spectra_seconds(shapes: Sequence[tuple[int, int]], repeats: int) -> list[Sec
             y=jnp.zeros(n),
         )
         runs[f"{n} {k}"] = lambda p=problem, g=g: jd.spectrum(p, g, of="J").values
-    return run_seconds(runs, repeats)
+    first = runs.pop(f"{least[0]} {least[1]}")
+    return run_seconds(runs, repeats, first)
 
 
 def spectrum_in_k(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
-    return spectra_seconds([(64, k) for k in sizes], repeats)
+    return spectra_seconds([(256, k) for k in sizes], (256, 16), repeats)
 
 
 def spectrum_in_m(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
-    return spectra_seconds([(m, 16_384) for m in sizes], repeats)
+    return spectra_seconds([(m, 16_384) for m in sizes], (1, 16_384), repeats)
 
 
 def in_trials(work: float, repeats: int, sizes: Sequence[int]) -> list[Seconds]:
@@ -204,10 +215,10 @@ LAWS: dict[str, tuple[Callable[..., list[Seconds]], float, list[int], list[int]]
     "spectrum, k": (
         spectrum_in_k,
         1,
-        [2048 * 2**i for i in range(6)],
-        [1024 * 2**i for i in range(5)],
+        [8192 * 2**i for i in range(6)],
+        [4096 * 2**i for i in range(5)],
     ),
-    "spectrum, m": (spectrum_in_m, 2, [32, 64, 128, 256, 512], [16, 32, 64, 128, 256]),
+    "spectrum, m": (spectrum_in_m, 2, [128, 256, 512, 1024, 2048], [64, 128, 256, 512]),
     "sweep, trials": (in_trials, 1, [250 * 2**i for i in range(6)], [50 * 2**i for i in range(5)]),
 }
 

@@ -30,7 +30,7 @@ def preview(config: SweepConfig, devices: Sequence[Any]) -> str:
         ValueError: if the trial cannot run on such a device.
     """
     described = config.sweep
-    described.trial.check_device(devices[0])
+    described.check_device(devices[0])
     points = list(described.grid.points())
     programs = collections.Counter(described.trial.program(point) for point in points)
     tried = _tried(described, devices[0])

@@ -22,6 +22,7 @@ from jaxdip.sweeps._run import finish as finish
 from jaxdip.sweeps._run import sweep as sweep
 from jaxdip.sweeps._store import Store as Store
 from jaxdip.sweeps._sweep import Sweep as Sweep
+from jaxdip.sweeps._trial import AbstractDeviceTrial as AbstractDeviceTrial
 from jaxdip.sweeps._trial import AbstractLoopTrial as AbstractLoopTrial
 from jaxdip.sweeps._trial import AbstractPaddedTrial as AbstractPaddedTrial
 from jaxdip.sweeps._trial import AbstractTrial as AbstractTrial

@@ -26,6 +26,7 @@ from jaxdip.sweeps._kernels import (
 )
 from jaxdip.sweeps._refine import Narrow
 from jaxdip.sweeps._trial import (
+    AbstractDeviceTrial,
     AbstractLoopTrial,
     AbstractPaddedTrial,
     AbstractTrial,
@@ -134,9 +135,18 @@ class Sweep:
         Raises:
             ValueError: if the trial cannot run on such a device.
         """
-        self.trial.check_device(devices[0])
+        self.check_device(devices[0])
         identity = numerical_identity(devices, self._kernel(devices[0]))
         return {"spec": self.spec(), "fingerprint": identity, "source": source_digest()}
+
+    def check_device(self, device: Device) -> None:
+        """Refuses a device that the trial cannot run on.
+
+        Raises:
+            ValueError: for such a device.
+        """
+        if isinstance(self.trial, AbstractDeviceTrial):
+            self.trial.check_device(device)
 
     def _width(self, device: Device) -> int:
         if self.lanes is not None:

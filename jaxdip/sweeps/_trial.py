@@ -36,8 +36,17 @@ class AbstractTrial(eqx.Module):
     def run(self, key: Key, program: Hashable, numbers: Tree) -> dict[str, Array]:
         """The outcome of one trial, by name; a pure function, to be compiled."""
 
+
+class AbstractDeviceTrial(AbstractTrial):
+    """A trial that runs on some kinds of devices only."""
+
+    @abc.abstractmethod
     def check_device(self, device: Device) -> None:
-        """Refuses a device that the trial cannot run on, with a ValueError; by default none."""
+        """Refuses a device of another kind.
+
+        Raises:
+            ValueError: with the kinds that there are, and what to take instead.
+        """
 
 
 class AbstractLoopTrial(AbstractTrial):

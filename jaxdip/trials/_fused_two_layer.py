@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdip._types import Array, Device, Key
-from jaxdip.sweeps import AbstractTrial
+from jaxdip.sweeps import AbstractDeviceTrial
 from jaxdip.sweeps._trial import Point
 from jaxdip.trials._fused_descent import check_fused, fused_steps
 from jaxdip.trials._two_layer import TwoLayerTrial
@@ -23,7 +23,7 @@ _ENDLESS = 2**31 - 1
 _LOOP = TwoLayerTrial()
 
 
-class FusedTwoLayerTrial(AbstractTrial):
+class FusedTwoLayerTrial(AbstractDeviceTrial):
     """`TwoLayerTrial`, each descent one kernel on a GPU or TPU; untried on either so far.
 
     A compiled loop launches several kernels an iteration, which on accelerators takes longer than
