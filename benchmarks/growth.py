@@ -18,6 +18,22 @@ from the least of calls (10 steps, a horizon of 1/L, a factor of 16 columns or o
 `--quick` takes three of the laws, smaller sizes and fewer repeats: overheads lower the exponents.
 
     python -m benchmarks.growth
+
+Its last output (2 quiet cores, November 2026):
+
+                           exponent              theory
+    gradient descent, k     1.01 [0.91, 1.10]    1
+    gradient descent, m     1.18 [0.78, 1.59]    1
+    gradient descent, n     0.02 [−0.01, 0.05]    0
+    gradient descent, T     1.03 [1.00, 1.06]    1
+    gradient flow, T        0.90 [0.85, 0.95]    1
+    deep decoder, n         1.00 [0.45, 1.55]    1
+    spectrum, k             1.00 [0.94, 1.05]    1
+    spectrum, m             1.23 [1.15, 1.31]    2
+    sweep, trials           0.96 [0.91, 1.01]    1
+
+The spectrum's exponent in m is below 2 because products of few rows reach a fraction of the speed
+of square ones (`benchmarks.roofline`): the larger m, the faster they are.
 """
 
 from collections.abc import Callable, Sequence
