@@ -90,6 +90,11 @@ def _ended(command: list[str], patience: float | None) -> tuple[str, str, int]:
     return printed, errors, script.returncode
 
 
+def _end_by_exception(signum: int, frame: Any) -> None:
+    """What a scheduler ends a job with, as an exception: so the script's group is killed too."""
+    raise SystemExit(128 + signum)
+
+
 def _kill_group(leader: int) -> None:
     """Kills all processes of a group, unless they have ended."""
     with contextlib.suppress(ProcessLookupError):
@@ -135,6 +140,7 @@ def main():
     if given.list:
         print("\n".join(f"{name:<18}{question(name)}" for name in NAMES))
         return
+    signal.signal(signal.SIGTERM, _end_by_exception)
     rows = []
     for name in given.names or NAMES:
         print(f"{name} …", file=sys.stderr, flush=True)

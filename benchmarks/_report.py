@@ -98,6 +98,11 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)}
 
 
+def told(seconds: dict[str, float]) -> str:
+    """Median and spread in words."""
+    return f"{seconds['median']:.1f} [{seconds['min']:.1f}, {seconds['max']:.1f}]"
+
+
 def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> dict[str, float]:
     """b of cost ≈ c·size^b by least squares on logarithms, with its 95 % interval.
 

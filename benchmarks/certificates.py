@@ -44,6 +44,7 @@ from benchmarks._report import (  # noqa: E402
     peak_gib,
     summary,
     timed,
+    told,
     write,
 )
 
@@ -108,11 +109,6 @@ def one(name: str, quick: bool) -> dict[str, Any]:
         "margin": float(found.margin),
         "numbers": {n: float(number.value) for n, number in found.numbers.items()},
     }
-
-
-def told(seconds: dict[str, float]) -> str:
-    """Median and spread in words."""
-    return f"{seconds['median']:.1f} [{seconds['min']:.1f}, {seconds['max']:.1f}]"
 
 
 def main():

@@ -55,7 +55,7 @@ Below one half, and why:
   padding and the transposed product were no faster.
 - The decoder: resampling, sums over pixels and the transposition for the weights' gradient are not
   among the nine passes, and its products dYᵀ X run at two thirds of the speed of square ones.
-- The image-size step in float32 was at 79 % in another run: memory is shared with other machines.
+- The image-size step in float32 was at 79 % in another run; why the two differ is not known.
 """
 
 import argparse

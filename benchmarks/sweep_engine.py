@@ -39,7 +39,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from benchmarks._report import peak_gib, summary, write  # noqa: E402
+from benchmarks._report import peak_gib, summary, told, write  # noqa: E402
 from jaxdip.sweeps import sweep  # noqa: E402
 from jaxdip.trials import TwoLayerTrial  # noqa: E402
 
@@ -73,11 +73,6 @@ def overhead(grid: dict[str, Any], trials: int, repeats: int) -> dict[str, Any]:
         "share": cold / numbers - 1,
         "share_of_store": statistics.median(stored) / numbers - 1,
     }
-
-
-def told(seconds: dict[str, float]) -> str:
-    """Median and spread in words."""
-    return f"{seconds['median']:.1f} [{seconds['min']:.1f}, {seconds['max']:.1f}]"
 
 
 def memory(trials: int) -> dict[str, float]:

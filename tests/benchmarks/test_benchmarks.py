@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,7 @@ def test_failures_and_absent_peers_are_said_aloud(scripted, tmp_path):
     assert "failed: bad" in table
 
 
-@pytest.mark.parametrize("how", ["given up", "interrupted"])
+@pytest.mark.parametrize("how", ["given up", "interrupted", "terminated"])
 def test_a_script_that_does_not_end_takes_what_it_started_with_it(
     scripted, tmp_path, monkeypatch, how
 ):
@@ -125,12 +126,21 @@ def test_a_script_that_does_not_end_takes_what_it_started_with_it(
             time.sleep(0.01)
         if how == "interrupted":
             raise KeyboardInterrupt
+        if how == "terminated":
+            os.kill(os.getpid(), signal.SIGTERM)
         return wait(self, timeout=0.1)
 
     monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
     if how == "interrupted":
         with pytest.raises(KeyboardInterrupt):
             scripted("stuck", body)
+    elif how == "terminated":
+        before = signal.signal(signal.SIGTERM, runner._end_by_exception)
+        try:
+            with pytest.raises(SystemExit, match="143"):
+                scripted("stuck", body)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     else:
         assert "given up after" in scripted("stuck", body).failure
     readable, _, _ = select.select([end], [], [], 10)
