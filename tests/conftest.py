@@ -6,6 +6,13 @@ import shutil
 import tempfile
 import zlib
 
+# Most of the time of these tests is compiling, and these two almost halve it: LLVM does not
+# optimise, and XLA's fused loops take the older way to it. XLA_FLAGS that are set, also to nothing,
+# are kept: `XLA_FLAGS= python -m pytest` tests the programs that users run.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
+
 import jax
 
 jax.config.update("jax_num_cpu_devices", 8)
@@ -14,8 +21,8 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 import pytest  # noqa: E402
 
-# Most of the time of these tests is compiling, and many programs are those of another module or of
-# another process. All share one folder of programs, new for each run of the tests.
+# Many programs are those of another module or of another process. All share one folder of programs,
+# new for each run of the tests.
 _PROGRAMS = {
     "jax_persistent_cache_min_compile_time_secs": "0",
     "jax_persistent_cache_min_entry_size_bytes": "-1",

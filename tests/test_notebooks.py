@@ -1,6 +1,5 @@
 """The notebooks run as they are, from the first cell to the last; no outputs are stored."""
 
-import os
 import pathlib
 import re
 
@@ -47,9 +46,6 @@ def test_the_notebooks_are_the_course():
 @each
 def test_a_notebook_runs_and_draws_in_every_cell_that_says_so(path, monkeypatch):
     monkeypatch.setenv("JAXDIP_SMOKE", "1")  # smaller sizes
-    # Nearly all of the time is compilation of programs that then run for milliseconds.
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
-    monkeypatch.setenv("XLA_FLAGS", flags.strip())
     notebook = read(path)
     nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
     drawn = [figures(cell) for cell in code(notebook)]
