@@ -8,12 +8,11 @@ import zlib
 from importlib.metadata import version
 
 # Most of the time of these tests is compiling, and these almost halve it: LLVM does not optimise,
-# and XLA's fused loops take the older way to it, where it is still there. XLA_FLAGS that are set,
-# also to nothing, are kept: `XLA_FLAGS= python -m pytest` tests the programs that users run.
-_FLAGS = ["--xla_backend_optimization_level=0"]
-if version("jaxlib").startswith("0.10."):
-    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(_FLAGS))
+# and XLA's fused loops take the older way to it, where it is still there. Processes that a test
+# starts inherit them. With JAX_DISABLE_MOST_OPTIMIZATIONS=0 the programs are those that users run.
+_quick = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
+if _quick and version("jaxlib").startswith("0.10."):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import jax  # noqa: E402
 
@@ -55,8 +54,12 @@ def key(request):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _forget_programs():
+def _programs(request):
     """Compiled programs are kept per module only: thousands of them would fill the memory."""
+    usual = jax.config.read("jax_disable_most_optimizations")
+    if request.node.get_closest_marker("optimised"):
+        jax.config.update("jax_disable_most_optimizations", False)
     yield
+    jax.config.update("jax_disable_most_optimizations", usual)
     jax.clear_caches()
     gc.collect()

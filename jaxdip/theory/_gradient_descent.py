@@ -55,7 +55,8 @@ def gradient_descent(
         generator: the network at its start.
         step_size: γ, positive.
         kind: see `Ground`; or one that is known already.
-        L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`.
+        L: the Lipschitz constant of ∇f; by default `gradient_lipschitz`, for more than 512 data an
+            estimate, where `lipschitz_bound` has the proof.
         sharp: the pair (ν₁', ν₂') for a concave ψ instead of the paper's.
         lipschitz: a Lipschitz bound of the Jacobian of your own.
 

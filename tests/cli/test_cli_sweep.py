@@ -249,7 +249,7 @@ n = 3
 m = 1
 k = 1000
 step = [1e-9, 2e-9]
-steps = 20000
+steps = 10000
 """
     path = described(tmp_path, text)
     words = ["sweep", str(path), "--threads", "1", "--out"]

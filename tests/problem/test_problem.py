@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaxdip as jd
+from jaxdip import theory
 from jaxdip.problem import parametrize
 
 
@@ -105,6 +106,30 @@ def test_lipschitz_bound_holds_over_the_sublevel_set(key):
             inside += 1
             assert np.abs(np.linalg.eigvalsh(dense_hessian(problem, moved))).max() <= L
     assert inside >= 3
+
+
+def test_many_data_have_a_bound_where_it_is_asked_for(key):
+    """The default estimates there, so a certificate is only as good until L is given."""
+    n, k, d = 600, 700, 3
+    g = jd.TwoLayer(latent=d, width=k, out=n, key=key, activation="tanh")
+    u = 1.5 * jd.on_sphere(d, key=key)
+    y = 0.01 * jax.random.normal(jd.key_for(key, "signal"), (n,))
+    problem = jd.Problem(u=u, operator=jd.operators.Identity((n,)), loss=jd.losses.MSE(1.0), y=y)
+    assert jd.gradient_lipschitz(problem, g).evidence == "estimate from below"
+    bound = jd.lipschitz_bound(problem, g)
+    assert bound.evidence == "bound"
+    M = np.asarray(g.V) / k**0.5
+    columns = np.linalg.norm(M, axis=0).max()
+    lip = 4 / 3**1.5  # of tanh'
+    for level in (None, 3.0):
+        residual = np.linalg.norm(g(u) - y) if level is None else level**0.5
+        formula = 2 * (np.linalg.norm(M, 2) ** 2 + lip * residual * columns) * 1.5**2
+        bound = jd.lipschitz_bound(problem, g, level=level)
+        np.testing.assert_allclose(bound.value, formula, rtol=1e-12)
+        assert float(bound.value) >= float(jd.lipschitz_local(problem, g).value)
+    estimated = theory.gradient_descent(problem, g, 1 / bound.value)
+    proven = theory.gradient_descent(problem, g, 1 / bound.value, L=bound)
+    assert (estimated.grade, proven.grade) == ("estimated", "computed")
 
 
 @pytest.mark.parametrize("generator", ["two-layer", "two-layer-both", "mlp", "linear"])

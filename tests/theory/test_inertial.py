@@ -12,6 +12,8 @@ import jaxdip as jd
 from jaxdip import theory
 from jaxdip.theory._two_step import displacement_decay, longest_velocity_step, velocity_decay
 
+pytestmark = pytest.mark.optimised
+
 
 def igahd_on(eigenvalues, s, alpha, beta, steps):
     """Losses and path lengths of IGAHD on ½Σλ_i θ_i² from θ_0 = 1, in plain NumPy."""
