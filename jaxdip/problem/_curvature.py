@@ -57,7 +57,7 @@ def lipschitz_bound(
 ) -> Quantity:
     """L by a proof, or not at all: the first cases of `gradient_lipschitz`, for any number of data.
 
-    An m × m Gram matrix and its eigenvalues: m²k operations, ten seconds for m = 4096 and
+    An m × m Gram matrix and its eigenvalues: m²k operations, 12 s for m = 4096 and
     k = 10 000 on two cores. To be given to the theorems of discrete methods, so that their step
     does not rest on an estimate: `theory.gradient_descent(problem, g, 1 / L.value, L=L)`.
 
